@@ -8,11 +8,14 @@
     payload            which folder of a plugin is packed, and under which name
     pack               a folder to a zip: same input, same bytes
     release            archives and release.yaml to releases/<version>.json
+    release_files      what release.yaml says of the next release: its version and archives
     submit             a release as a commit on a branch, and as a pull request
     lifecycle          yank, deprecate, promote, evaluate, attest and their opposites
     move               a plugin to another realm, with all its releases
     status_file        the events of a plugin, each a file in status/
     _ignore_rules      what .sealdexignore or .gitignore exclude from an archive
+    _release_artifacts  the artifacts of a release, from archives, images and release.yaml
+    _release_checks    whether a planned release may be written
     _service_package   service.json of a service's archive
 
 Authors have no keys: nothing here signs or publishes.
@@ -40,10 +43,13 @@ if TYPE_CHECKING:
         Archive,
         Image,
         ReleasePlan,
+        write_release,
+    )
+    from registry_builder.authoring.release_files import (
         archives_of,
         has_built_archives,
+        names_images_alone,
         stated_version_of,
-        write_release,
     )
     from registry_builder.authoring.scaffold import RUNTIMES, Made, RuntimeKind, init_tree, new_plugin
     from registry_builder.authoring.status_file import Report, StatusChange, committer
@@ -62,10 +68,8 @@ else:
         "github_install": ("DISTRIBUTIONS", "digests_of_wheels"),
         "move": ("MoveRefusedError", "move_plugin"),
         "payload": ("pack_folder",),
-        "release": (
-            "Archive", "Image", "ReleasePlan", "archives_of", "has_built_archives", "stated_version_of",
-            "write_release",
-        ),
+        "release": ("Archive", "Image", "ReleasePlan", "write_release"),
+        "release_files": ("archives_of", "has_built_archives", "names_images_alone", "stated_version_of"),
         "submit": (
             "GitError", "Submission", "check_branch", "commit_release", "open_pull_request", "release_branch",
         ),
@@ -100,6 +104,7 @@ __all__ = [
     "has_built_archives",
     "init_tree",
     "move_plugin",
+    "names_images_alone",
     "new_plugin",
     "open_pull_request",
     "pack_folder",

@@ -25,8 +25,7 @@ from registry_builder.authoring._ignore_rules import DEFAULT_IGNORES, IGNORE_FIL
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
 from registry_builder.source.archive_check import name_warnings
 from registry_builder.source.safe_open import Gate, UnreadableError
-from registry_builder.source.secrets.scan import secrets_of_bytes
-from registry_builder.source.secrets.text import MAX_SCANNED_BYTES
+from registry_builder.source.secrets.scan import secrets_of_file
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer
 from sealdex import disk
 from sealdex.archive.entries import RECEIPT_FOLDER, TreeRules, path_problem, symlink_problem
@@ -37,6 +36,7 @@ CHECKSUM_NAME = "checksum.sha256"
 _FIRST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 _CHUNK_BYTES = 1 << 20
+_POINTER_BYTES = 4096  # pointers of Git LFS are shorter
 
 
 @dataclass(frozen=True)
@@ -241,17 +241,20 @@ def _check_contents(folder: Path, gate: Gate, files: Sequence[PackedFile], allow
             continue
         try:
             with gate.open(file.content) as stream:
-                data = stream.read(MAX_SCANNED_BYTES)
+                is_pointer = is_lfs_pointer(stream.read(_POINTER_BYTES))
+                stream.seek(0)
+                found = list(secrets_of_file(file.name, stream))
         except UnreadableError as error:
             problems.append(f"{file.name!a} {error}")
             continue
-        if is_lfs_pointer(data):
+        if is_pointer:
             problems.append(f"{file.name!a} {POINTER_PROBLEM}")
-        for secret in secrets_of_bytes(file.name, data):
-            if is_allowed(allow_files, file.name):
-                allowed.append(allowance(file.name, secret))
+        for member, secret in found:
+            place = f"{file.name}:{member}" if member else file.name
+            if is_allowed(allow_files, file.name, member):
+                allowed.append(allowance(place, secret))
             else:
-                problems.append(refusal(file.name, secret))
+                problems.append(refusal(place, secret))
     if problems:
         raise UnpackableError(folder, problems)
     return allowed

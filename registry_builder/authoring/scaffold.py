@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -26,6 +27,7 @@ import jinja2
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
 from registry_builder.source.load import load_tree
+from registry_builder.source.own_folders import require_own_folders
 from registry_builder.source.storage_choice import storage_choice
 from registry_builder.source.tree import SCHEMA_FOLDER
 from sealdex.errors import ConfigError, UsageError
@@ -156,7 +158,8 @@ def new_plugin(
         listed = ", ".join(sorted(config.realms))
         raise UsageError(f"there is no realm '{realm}'", untouched="nothing was written", hint=f"realms are {listed}")
     folder = tree / "plugins" / plugin.namespace / plugin.name
-    if folder.exists():
+    require_own_folders(tree, [folder], untouched="nothing was written")
+    if os.path.lexists(folder):
         raise ConfigError(
             f"plugin {plugin} exists already",
             subject=str(folder),

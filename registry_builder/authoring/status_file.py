@@ -20,6 +20,7 @@ from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.attachments import attachment_path
 from registry_builder.source.event_files import STATUS_FOLDER, event_file_name, event_order
 from registry_builder.source.load import STATUS_NAME, load_tree
+from registry_builder.source.own_folders import require_own_folders
 from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
@@ -135,13 +136,14 @@ class EventTarget:
                 subject=str(self.file),
                 untouched=UNTOUCHED,
             )
+        newest = self.source.event_files[-1].rsplit("/", 1)[-1] if self.source.event_files else ""
+        file = self.source.folder / STATUS_FOLDER / event_file_name(event, event_order(newest))
+        require_own_folders(self.source.root, [self.file, file], untouched=UNTOUCHED)
         files: list[Path] = []
         if status.events_in is None:
             own = status.events[: self.source.in_status_json]
             replace_file(self.file, encode_pretty(msgspec.structs.replace(status, events_in=STATUS_FOLDER, events=own)))
             files.append(self.file)
-        newest = self.source.event_files[-1].rsplit("/", 1)[-1] if self.source.event_files else ""
-        file = self.source.folder / STATUS_FOLDER / event_file_name(event, event_order(newest))
         write_new(file, encode_pretty(event))
         return StatusChange(self.source.id, file, event, files=(*files, file))
 
@@ -189,6 +191,7 @@ class EventTarget:
         return f"{stem}-{digest[:12]}{dot}{suffix}"
 
     def _copy(self, path: Path, data: bytes) -> None:
+        require_own_folders(self.source.root, [path], untouched=UNTOUCHED)
         try:
             write_new(path, data)
         except FileExistsError:

@@ -30,6 +30,7 @@ from registry_builder.signing.metadata import build_root, build_targets, utc_now
 from registry_builder.signing.offline_metadata import has_trust
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.config import ROLES, RegistryConfig, RoleSection, config_problems
+from registry_builder.source.own_folders import require_own_folders
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.decode import encode_pretty
 
@@ -139,6 +140,7 @@ def start_first(
         build_root(config, realm, version=1, now=moment),
         build_targets(config, realm, version=1, now=moment),
     )
+    require_own_folders(tree, [folder / realm / "plan.json"], untouched="no ceremony was started")
     for signed in documents:
         role = "root" if isinstance(signed, Root) else "targets"
         metadata: Metadata[Any] = Metadata(signed)

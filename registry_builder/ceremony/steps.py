@@ -54,6 +54,7 @@ from registry_builder.source.config import (
     roles_without_keys,
 )
 from registry_builder.source.load import load_tree
+from registry_builder.source.own_folders import require_own_folders
 from registry_builder.source.private_names import PrivateNames
 from sealdex.errors import ConfigError, NotFoundError, SealdexError, UsageError, VerificationError
 from sealdex.model.decode import encode_pretty
@@ -130,6 +131,7 @@ def start_ceremony(
             untouched="no ceremony was started",
             hint="to re-sign them unchanged: --renew root, --renew targets",
         )
+    require_own_folders(tree, [folder / path for path in documents], untouched="no ceremony was started")
     for path, signed in documents.items():
         metadata: Metadata[Any] = Metadata(signed)
         write_new(folder / path, metadata.to_bytes(JSONSerializer()) + b"\n")

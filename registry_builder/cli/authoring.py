@@ -102,6 +102,10 @@ def pack(
     if labels and selector is None:
         raise UsageError(f"'{labels}' has no label: write key=value", hint="for example: --for os=linux,arch=arm64")
     folder = plugin_folder(plugin, ctx.meta.get("registry_builder.tree"))
+    if output is None and authoring.names_images_alone(folder):
+        out.note("release.yaml names container images alone, so there is nothing to pack")
+        out.result({"path": None, "size": 0, "sha256": None, "files": [], "warnings": [], "left_out": []})
+        return
     packed = authoring.pack_folder(folder, output, allow_files=allow_files, selector=selector)
     out.line(f"wrote {shown(packed.path)}: {counted(len(packed.files), 'file')}, {packed.size} bytes")
     out.line(f"sha256 {packed.sha256}")

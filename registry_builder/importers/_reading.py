@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from registry_builder.importers.foreign import SourceError
 from registry_builder.source.text import convert_command, other_encoding, without_mark
@@ -101,27 +101,41 @@ def _check_depth(values: Any) -> None:
             raise SourceError(f"is nested more than {MAX_DEPTH} levels deep")
 
 
-def lines_of(path: Path, most: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of each line that isn't blank.
+def lines_of(path: Path) -> Iterator[tuple[int, bytes | SourceError]]:
+    """Yield number and bytes of each line that isn't blank; of one that is too long, the error that says so.
 
     Raises:
         NotFoundError: there is no such file.
-        UsageError: a line is too long, or the file can't be read or isn't in UTF-8.
+        UsageError: the file can't be read or isn't in UTF-8.
     """
     if not path.is_file():
         raise NotFoundError("does not exist", subject=str(path), untouched="nothing was imported")
+    try:
+        with path.open("rb") as stream:
+            for number, line in _numbered_lines(stream, MAX_LINE_BYTES):
+                if line is None:
+                    yield number, SourceError(f"has more than {MAX_LINE_BYTES} bytes, which no line of a list needs")
+                    continue
+                text = without_mark(line) if number == 1 else line
+                if text.strip():
+                    yield number, in_utf8(text, path.name, f"{path}, line {number}")
+    except OSError as error:
+        raise UsageError(
+            f"can't be read: {error.strerror or error}", subject=str(path), untouched="nothing was imported"
+        ) from error
+
+
+def _numbered_lines(stream: BinaryIO, most: int) -> Iterator[tuple[int, bytes | None]]:
+    """Yield number, from 1, and bytes of each line; None for one of more than ``most`` bytes, which is never held."""
     number = 0
-    with path.open("rb") as stream:
-        while line := stream.readline(most + 1):
-            number += 1
-            if len(line) > most:
-                raise UsageError(
-                    f"line {number} has more than {most} bytes", subject=str(path), untouched="nothing was imported"
-                )
-            if number == 1:
-                line = without_mark(line)
-            if line.strip():
-                yield number, in_utf8(line, path.name, f"{path}, line {number}")
+    while line := stream.readline(most + 1):
+        number += 1
+        if len(line) <= most:
+            yield number, line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(most)
+        yield number, None
 
 
 def utc(value: object, name: str) -> str:

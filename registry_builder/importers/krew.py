@@ -25,6 +25,7 @@ from registry_builder.importers._plugin_yaml import plugin_yaml
 from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.config import CONFIG_NAME, read_config, read_config_text
 from registry_builder.source.load import load_tree
+from registry_builder.source.own_folders import require_own_folders
 from registry_builder.source.spelling import with_usual_platforms
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.errors import NotFoundError, UsageError
@@ -115,7 +116,7 @@ def _history(stream: BinaryIO, plugin_type: str) -> KrewHistory:
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
-        if len(line) > MAX_LINE_BYTES:
+        if len(line) > MAX_LINE_BYTES:  # in a few bytes of xz there may be a line without end: it isn't skipped
             raise UsageError(f"line {number} has more than {MAX_LINE_BYTES} bytes", untouched="nothing was imported")
         if not line.strip():
             continue
@@ -226,6 +227,8 @@ def write_import(tree: Path, history: KrewHistory, *, namespace: str = DEFAULT_N
     """
     ids = {PluginId(namespace, name): imported for name, imported in history.plugins.items()}
     there = load_tree(tree, only=[i for i in ids if (tree / "plugins" / i.namespace / i.name).is_dir()]).plugins
+    written = [tree / "plugins" / i.namespace / i.name / "releases" / "x" for i in ids]
+    require_own_folders(tree, written, untouched="nothing was imported")
     plugins = releases = unchanged = 0
     conflicts: list[tuple[PluginId, str, str]] = []
     for plugin_id, imported in ids.items():

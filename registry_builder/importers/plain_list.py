@@ -56,7 +56,7 @@ def read_list(path: Path, *, plugin_type: str = DEFAULT_LIST_TYPE) -> Found:
     """Read a list.
 
     Raises:
-        NotFoundError: there is no such file. UsageError: it is not in UTF-8, or a line is too long.
+        NotFoundError: there is no such file. UsageError: it can't be read, or is not in UTF-8.
     """
     found = Found()
     releases: dict[tuple[str, str], ForeignRelease] = {}
@@ -64,6 +64,8 @@ def read_list(path: Path, *, plugin_type: str = DEFAULT_LIST_TYPE) -> Found:
         found.entries += 1
         place, name, version = f"{path.name}:{number}", "", ""
         try:
+            if isinstance(line, SourceError):
+                raise line  # one place lists them
             values = strict_json(line)
             if not isinstance(values, dict):
                 raise SourceError('is not an object: {"name": ..., "version": ..., "address": ...}')  # noqa: TRY301

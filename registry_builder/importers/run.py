@@ -6,7 +6,6 @@ a release never changes, and people may have edited plugin.yaml and README.md. S
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -39,8 +38,8 @@ from registry_builder.importers.version_map import settle
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.config import read_config
 from registry_builder.source.load import PLUGIN_FILES, load_tree
-from registry_builder.source.safe_open import Gate
-from sealdex.errors import ConfigError, UsageError
+from registry_builder.source.own_folders import require_own_folders
+from sealdex.errors import UsageError
 from sealdex.model.decode import DocumentError, encode_pretty, read_values
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import Plugin
@@ -70,7 +69,9 @@ def run_import(tree: Path, system: str, found: Found, options: ImportOptions, tr
     places = {release.plugin: release.place for release in reversed(found.releases)}
     for foreign, reason in assigned.refused.items():
         report.refused.append(NotRepresentable(places[foreign], shown(foreign), "", reason, whole=True))
-    _require_own_folders(tree, assigned.ids.values())
+    homes = [tree / "plugins" / i.namespace / i.name for i in assigned.ids.values()]
+    written = [home / name / "x" for home in homes for name in _WRITTEN]
+    require_own_folders(tree, written, untouched="nothing was imported")
     there = load_tree(tree, only=[i for i in assigned.ids.values() if i in existing])
     ids = {**known, **assigned.ids}
     if not options.dry_run:
@@ -135,22 +136,6 @@ def _dependencies_first(plugins: list[ForeignPlugin], releases: Iterable[Foreign
                 entered.add(following)
                 path.append((following, iter(needs.get(following, ()))))
     return [by_id[each] for each in order]
-
-
-def _require_own_folders(tree: Path, plugins: Iterable[PluginId]) -> None:
-    """Check that what is written stays in the tree: a folder of it may be a link to elsewhere."""
-    gate = Gate(tree)
-    folders = {tree / "plugins": None}
-    for plugin in plugins:
-        home = tree / "plugins" / plugin.namespace / plugin.name
-        folders |= dict.fromkeys((home.parent, home, *(home / name for name in _WRITTEN)))
-    problems = [
-        f"{folder.relative_to(tree).as_posix()} {problem}"
-        for folder in folders
-        if os.path.lexists(folder) and (problem := gate.folder_problem(folder)) is not None
-    ]
-    if problems:
-        raise ConfigError("; ".join(problems), subject=str(tree), untouched="nothing was imported")
 
 
 def _require_committer(tree: Path, found: Found, ids: Mapping[str, PluginId], options: ImportOptions) -> None:

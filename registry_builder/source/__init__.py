@@ -29,6 +29,7 @@
     release_template  release.yaml: the starting point of the next release
     spelling         spellings of os and arch
     atomic_write     writes a file whole or not at all
+    own_folders      whether what is about to be written stays in the tree
     _named_files     whether what a release names is in its archive
     _opaque_formats  archives that clients don't unpack
 

@@ -21,9 +21,14 @@ def is_allowed(patterns: Collection[str], file: str, member: str = "") -> bool:
     Args:
         patterns: of ``allow_files``, as shell patterns.
         file: its path as shown; for a member, the archive's path.
-        member: the path inside the archive; empty for the file itself.
+        member: the path inside the archive, with a colon before that in an archive in it; empty for the file itself.
     """
-    names = (file, member, f"{file}:{member}") if member else (file,)
+    names = [file]
+    if member:
+        # of an archive in the archive: lib/tool.whl:tool/key.pem is allowed by lib/tool.whl, too
+        parts = member.split(":")
+        inside = [":".join(parts[: count + 1]) for count in range(len(parts))]
+        names += [*inside, *(f"{file}:{each}" for each in inside)]
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 
 from registry_builder.source.allowed_secrets import is_allowed, refusal
 from registry_builder.source.safe_open import Gate, UnreadableError
-from registry_builder.source.secrets.scan import secrets_of_bytes
+from registry_builder.source.secrets.scan import secrets_of_file
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer, line_end_problem
 from sealdex.errors import ConfigError
 
@@ -99,8 +100,10 @@ def stored_attachment_problem(
 
 
 def _secret_problem(place: str, data: bytes, allowed: Collection[str]) -> str | None:
-    found = secrets_of_bytes(place, data)
-    return refusal(place, found[0]) if found and not is_allowed(allowed, place) else None
+    for member, secret in secrets_of_file(place, io.BytesIO(data)):
+        if not is_allowed(allowed, place, member):
+            return refusal(f"{place}:{member}" if member else place, secret)
+    return None
 
 
 def kind_of(data: bytes) -> AttestationKind | None:

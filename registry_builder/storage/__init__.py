@@ -14,7 +14,7 @@
     _factory           from the storage line of registry.toml to an open storage
     _put_log           what the log says of a write
     _anonymous_file    a file without a name until it is whole
-    _fsync             makes what was written outlast a power failure
+    _fsync             makes the names in a folder outlast a power failure
     _gzip              which files are stored gzipped
     _s3_client         the boto3 client of a bucket
     _s3_errors         what botocore raises, as one error with advice

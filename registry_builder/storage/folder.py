@@ -37,7 +37,7 @@ from filelock import FileLock, Timeout
 
 from registry_builder.parallel import each_of
 from registry_builder.storage._anonymous_file import NamelessUnsupportedError, create_nameless
-from registry_builder.storage._fsync import sync_file_system, sync_folder
+from registry_builder.storage._fsync import sync_folder
 from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.protocol import (
@@ -49,6 +49,7 @@ from registry_builder.storage.protocol import (
     StoredObject,
     check_key,
 )
+from sealdex.disk import sync_filesystem
 from sealdex.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class FolderStorage:
         if self._is_synced:
             return
         with _unavailable(TEMPORARY_FOLDER, self._root):
-            sync_file_system(self._root)
+            sync_filesystem(self._root)
         self._is_synced = True
 
     def listed(self) -> Iterator[Listed]:

@@ -1,6 +1,6 @@
 """A lock for stores without conditional writes: an object that says who publishes, since when, and for how long.
 
-    {"id": "5f0c2a9e", "holder": "build-7 (process 311)", "since": "2026-11-29T08:00:00Z", "seconds": 900}
+    {"id": "5f0c2a9e", "holder": "process 311", "since": "2026-11-29T08:00:00Z", "seconds": 900}
 
 It is weaker than conditions, which the store itself holds: nothing keeps two publishers from writing the lock at the
 same moment. Who wrote it waits, and goes on if it still is the lock's holder then. It is looked at again before each
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,7 +107,7 @@ class LockObject:
 
     Args:
         place: where it is stored.
-        holder: who this is, in words; by default this host and process, or the run of a workflow.
+        holder: who this is, in words; by default this process, or the run of a workflow.
         sleep: waits.
     """
 
@@ -230,7 +229,7 @@ def _this_process() -> str:
     run = [os.environ.get(name, "") for name in ("GITHUB_REPOSITORY", "GITHUB_RUN_ID")]
     if all(run):
         return f"{run[0]}, run {run[1]}"
-    return f"{socket.gethostname()}, process {os.getpid()}"
+    return f"process {os.getpid()}"  # not the host's name: everybody can read the lock
 
 
 __all__ = ["LEASE_S", "LOCK_KEY", "FoundLock", "LockDocument", "LockObject", "LockPlace", "LockedError"]

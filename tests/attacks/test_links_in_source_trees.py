@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.authoring import builder
+from support.authoring import builder, zip_of
 from support.source_trees import Tree
 
 from registry_builder.publication.context import open_publisher
@@ -313,3 +313,45 @@ def test_every_file_of_a_tree_is_opened_by_the_gate(tree: Tree) -> None:
     finally:
         watching = False
     assert opened == []
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+WRITERS = {
+    "a new plugin, below plugins/": ("plugins", ("new", "notify", "acme/new")),
+    "a new plugin, below its namespace": ("plugins/other", ("new", "notify", "other/new")),
+    "a release": ("plugins/acme/slack/releases", ("release", "--version", "2.0.0", "--plugin", "acme/slack")),
+    "an archive": ("plugins/acme/slack/dist", ("release", "--version", "2.0.0", "--plugin", "acme/slack", "ARCHIVE")),
+    "an event": ("plugins/acme/slack/status", ("yank", "acme/slack@1.0.0", "--by", "me")),
+    "an attachment": ("plugins/acme/slack/attachments", ("attest", "acme/slack@1.0.0", "SBOM", "--by", "me")),
+    "a ceremony": ("ceremonies", ("ceremony", "start", "renew", "--renew", "root", "--by", "me")),
+}
+
+
+@pytest.mark.parametrize(("place", "command"), WRITERS.values(), ids=WRITERS.keys())
+def test_attack_a_folder_that_is_written_to_is_a_link(tree: Tree, place: str, command: tuple[str, ...]) -> None:
+    """Attacker: hopes that who reviews writes over their own files. Refusal: nothing is written outside, nor inside."""
+    outside = tree.root.parent / "outside"
+    outside.mkdir()
+    archive, sbom = tree.root.parent / "slack-2.0.0.zip", tree.root.parent / "sbom.json"
+    archive.write_bytes(zip_of("main.py"))
+    sbom.write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
+    link = tree.root / place
+    if link.is_dir():
+        link.rename(tree.root.parent / "moved")
+    link.symlink_to(outside)
+    before = set(tree.root.rglob("*"))
+    given = [{"ARCHIVE": archive, "SBOM": sbom}.get(each, each) for each in command]
+    assert builder("--tree", tree.root, *given) in {1, 3}
+    assert list(outside.iterdir()) == []
+    assert set(tree.root.rglob("*")) == before
+
+
+def test_a_plugin_folder_that_is_a_link_within_the_tree_is_written_to(tree: Tree) -> None:
+    """As in a repository that keeps its plugins elsewhere."""
+    home = tree.root / "plugins/acme/slack"
+    (tree.root / "src").mkdir()
+    home.rename(tree.root / "src/slack")
+    home.symlink_to("../../src/slack")
+    assert builder("--tree", tree.root, "yank", "acme/slack@1.0.0", "--by", "me") == 0
+    assert list((tree.root / "src/slack/status").iterdir())

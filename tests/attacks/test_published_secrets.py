@@ -9,6 +9,7 @@ import secrets
 import string
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ from registry_builder.site.from_tree import site_from_tree
 from registry_builder.site.lint import site_problems
 from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.load import load_tree
+from registry_builder.source.secrets import scan
+from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.secrets.text import secrets_in
 from registry_builder.source.tree import Problem
 from sealdex.errors import ConfigError, SealdexError
@@ -140,7 +143,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     return made
 
 
-def zipped(files: dict[str, str]) -> bytes:
+def zipped(files: Mapping[str, str | bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
@@ -148,13 +151,14 @@ def zipped(files: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def tarred(files: dict[str, str]) -> bytes:
+def tarred(files: Mapping[str, str | bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, text in files.items():
+            data = text.encode() if isinstance(text, str) else text
             entry = tarfile.TarInfo(name)
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
     return gzip.compress(buffer.getvalue())
 
 
@@ -170,6 +174,74 @@ def errors_of(problems: list[Problem]) -> list[str]:
 
 
 MAKERS = {"slack.zip": zipped, "slack.tar.gz": tarred}
+
+
+def inner(*names: str, text: str) -> tuple[str, bytes]:
+    """Return archives in one another, as the last of which a text lies; ``lib.whl``, ``a.tar.gz``, ``key.pem``."""
+    *outer, name = names
+    data = text.encode()
+    for archive in reversed(outer):
+        data = MAKERS["slack.zip" if archive.endswith(("whl", "jar")) else "slack.tar.gz"]({name: data})
+        name = archive
+    return name, data
+
+
+INNER = [
+    ("lib/tool.whl", "tool/server.pem"),
+    ("context.tar.gz", "app/server.pem"),
+    ("lib/a.jar", "b.tar.gz", "c.whl", "server.pem"),
+]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("places", INNER, ids=":".join)
+def test_attack_a_secret_in_an_archive_in_the_archive(tree: Tree, name: str, places: tuple[str, ...]) -> None:
+    """Attacker: whoever reads what is published. What is wrong: a wheel, or a build's context, was packed with a key in
+    it. Refusal: as for a key that lies in the archive itself, naming both.
+    """
+    member, data = inner(*places, text=pem())
+    archive = place(tree, name, MAKERS[name]({member: data, "last.py": b"print(2)"}))
+    with pytest.raises(ConfigError) as caught:
+        write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0")
+    assert f"{name}:{':'.join(places)}" in str(caught.value)
+    for allowed in (":".join(places), places[0], f"*{name}:{places[0]}"):
+        write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0", allow_files=[allowed])
+        (tree.root / "plugins/acme/slack/releases/1.0.0.json").unlink()
+
+
+def test_attack_archives_in_an_archive_are_opened_within_bounds(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attacker: opens a pull request with archives that unpack to a thousand times their size, or lie in one another
+    without end. They are data to hosts, so none is refused for it; what lies beside them is still searched.
+    """
+    monkeypatch.setattr(scan, "MAX_ARCHIVE_BYTES", 1 << 20)
+    monkeypatch.setattr(scan, "MAX_INNER_BYTES", 1 << 16)
+    read: list[int] = []
+    real = tarfile.TarFile.next
+
+    def counted(self: tarfile.TarFile) -> tarfile.TarInfo | None:
+        found = real(self)
+        read.append(found.size if found is not None else 0)
+        return found
+
+    monkeypatch.setattr(tarfile.TarFile, "next", counted)
+    bomb = tarred({f"{number}.bin": b"\0" * 400_000 for number in range(20)})
+    assert len(bomb) < 1 << 16
+    deep = inner(*[f"{number}.whl" for number in range(8)], "key.pem", text=pem())
+    huge = ("huge.whl", zipped({"a.bin": secrets.token_bytes(1 << 17), "key.pem": pem().encode()}))
+    broken = ("broken.whl", zipped({"key.pem": pem().encode()})[:-30])
+    files = dict([*((f"{number}.tgz", bomb) for number in range(9)), deep, huge, broken])
+    archive = place(tree, "slack.zip", zipped(files))
+    write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0")
+    assert sum(read) < 2 << 20
+    beside = place(tree, "other.zip", zipped({**files, "zz.pem": pem().encode()}))
+    with pytest.raises(ConfigError, match=r"other\.zip:zz\.pem"):
+        write_release(tree.root, [Archive(beside)], plugin=SLACK, version="2.0.0")
+
+
+def test_a_key_in_a_text_as_powershell_writes_it_is_found() -> None:
+    for encoding in ("utf-16", "utf-16-be"):
+        text = ("" if encoding == "utf-16" else "\ufeff") + f"key:\n{pem()}"
+        assert [each.line for each in secrets_of_bytes("a.txt", text.encode(encoding))] == [2]
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -318,3 +390,8 @@ def test_a_key_in_a_folder_that_is_packed_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out.zip").exists()
     allowed = pack(folder, tmp_path / "out.zip", allow_files=["id_*", "notes.txt"])
     assert len(allowed.warnings) == 2
+    (folder / "id_ed25519").unlink()
+    (folder / "notes.txt").write_bytes(zipped({"deploy.pem": pem()}))  # whatever its name says
+    with pytest.raises(ConfigError, match=r"'notes\.txt:deploy\.pem', line 1"):
+        pack(folder, tmp_path / "inner.zip")
+    assert not (tmp_path / "inner.zip").exists()

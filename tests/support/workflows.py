@@ -389,8 +389,10 @@ class GitHub:
         elif name == "actions/upload-artifact":
             kept, source = self.place / "artifacts" / given["name"], Path(given["path"])
             kept.mkdir(parents=True, exist_ok=True)
-            for path in source.iterdir() if source.is_dir() else [source]:
-                shutil.copy(path, kept)
+            if source.is_dir():
+                shutil.copytree(source, kept, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, kept)
         elif name == "actions/download-artifact":
             for folder in sorted((self.place / "artifacts").glob(given["pattern"])):
                 shutil.copytree(folder, given["path"], dirs_exist_ok=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from registry_builder.site._readme_html import image_addresses
 from registry_builder.site.images._fetch import SYSTEM, NotFetchedError, Wire, address_problem, fetch
 from registry_builder.source.atomic_write import replace_file
+from registry_builder.source.own_folders import require_own_folders
 from registry_builder.source.pictures import is_svg, picture_problem
 from registry_builder.source.readme_file import read_readme
 from registry_builder.source.readme_images import (
@@ -27,6 +28,7 @@ from registry_builder.source.readme_images import (
 )
 from registry_builder.source.safe_open import UnreadableError
 from registry_builder.source.tree import SourcePlugin
+from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId
 
 _WORKERS = 8
@@ -105,9 +107,9 @@ def update_images(
         notice(f"images of {plugin.id}")
         done = Updated(plugin.id)
         try:
-            _refuse_link(plugin)
+            require_own_folders(plugin.root, [images_folder(plugin) / RECORD_NAME], untouched="nothing was fetched")
             addresses, known = addresses_in(plugin), read_record(plugin)
-        except UnreadableError as error:
+        except (ConfigError, UnreadableError) as error:
             done.problem = str(error)
             yield done
             continue
@@ -191,13 +193,6 @@ def _write(
     for name in sorted(dropped):
         (folder / name).unlink(missing_ok=True)
         done.removed.append(name)
-
-
-def _refuse_link(plugin: SourcePlugin) -> None:
-    if images_folder(plugin).is_symlink():
-        raise UnreadableError(
-            "images/ is a link, and images aren't written through it: put a folder there, or remove it"
-        )
 
 
 __all__ = ["NotStored", "Updated", "addresses_in", "update_images"]

@@ -46,7 +46,14 @@ class ArtifactChecks:
     def problems(self, plugin: PluginId, release: Release) -> Iterator[Finding]:
         """Yield what is wrong with the artifacts of a release that isn't published yet, by field path."""
         depth = len(f"{plugin.namespace}{plugin.name}{release.version}")
+        first: dict[str, tuple[int, str]] = {}
         for i, artifact in enumerate(release.artifacts):
+            earlier, digest = first.setdefault(artifact.source, (i, artifact.sha256))
+            if digest != artifact.sha256:
+                yield Finding(
+                    f"artifacts[{i}].sha256",
+                    f"is not that of artifacts[{earlier}], which has the same source: two files need two names",
+                )
             if artifact.size is not None and artifact.size > self._max_bytes:
                 yield Finding(
                     f"artifacts[{i}].size",

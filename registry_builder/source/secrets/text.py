@@ -6,6 +6,7 @@ interpret entropy. docs/decisions/0026-secrets-are-not-published.md says why thi
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,6 +15,7 @@ MAX_SCANNED_BYTES = 4 * 1024 * 1024
 """Only so many bytes from the start of a file are searched: larger files are data."""
 
 _BINARY_HEAD = 8000  # as git recognises binary files: a NUL in the first 8,000 bytes
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _WINDOW = 4096
 _SHOWN = 4
 
@@ -72,8 +74,8 @@ _EXAMPLE = re.compile(rb"EXAMPLE|XXXXX|xxxxx|0{16}|1234567890")
 
 
 def is_scanned(data: bytes) -> bool:
-    """Return whether a file is text, as git decides it: secrets are searched for in text only."""
-    return b"\0" not in data[:_BINARY_HEAD]
+    """Return whether a file is text: as git decides it, or in UTF-16 with its mark, as PowerShell writes files."""
+    return b"\0" not in data[:_BINARY_HEAD] or data.startswith(_UTF16_MARKS)
 
 
 def secrets_in(data: bytes, *, limit: int = 3) -> list[Secret]:
@@ -83,6 +85,8 @@ def secrets_in(data: bytes, *, limit: int = 3) -> list[Secret]:
         data: its bytes, as far as they are to be searched.
         limit: how many at most.
     """
+    if data.startswith(_UTF16_MARKS):
+        data = data.decode("utf-16", "replace").encode(errors="replace")
     found: list[Secret] = []
     seen: set[str] = set()
     for secret in _secrets(data):

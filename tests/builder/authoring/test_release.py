@@ -341,3 +341,15 @@ def test_fields_of_archives_beside_an_image_are_named(tree: Bare) -> None:
     (tree.root / "plugins/acme/tool/release.yaml").write_text(bad)
     with pytest.raises(ConfigError, match=r"artifacts\[0\]\.match.*artifacts\[0\]\.bin"):
         write_release(tree.root, [], plugin=TOOL)
+
+
+def test_two_files_at_one_address_are_refused(tree: Bare, tmp_path: Path) -> None:
+    """Both would be fetched from there, and at most one has its digest."""
+    archives = []
+    for system in ("linux", "darwin"):
+        (tmp_path / system).mkdir()
+        path = tmp_path / system / "tool.zip"
+        path.write_bytes(zip_of("tool", data=system.encode()))
+        archives.append(Archive(path, Selector(match_labels={"os": system})))
+    with pytest.raises(ConfigError, match=r"artifacts\[1\]\.sha256: is not that of artifacts\[0\]"):
+        write_release(tree.root, archives, plugin=TOOL, version="1.0.0", at="https://files.example/1.0.0")

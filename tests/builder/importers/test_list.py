@@ -298,3 +298,21 @@ def test_dependencies_come_first_whatever_their_order(scene: ImportScene, listed
     assert (ran.code, ran.releases) == (0, ["acme/suite@1.0.0", "acme/tool@1.2.0"])
     assert scene.release("acme/suite", "1.0.0").dependencies == {"acme/tool": "^1"}
     scene.assert_valid()
+
+
+def test_a_line_that_is_too_long_is_one_problem_among_others(
+    scene: ImportScene, listed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never held: a line of 10 GB is a file that isn't a list, or a mistake of the script that printed it."""
+    monkeypatch.setattr("registry_builder.importers._reading.MAX_LINE_BYTES", 2000)
+    (listed.parent / "tool.zip").write_bytes(zip_with({"tool.txt": "1"}))
+    local = {"address": "tool.zip", "digest": None}
+    long = line("1.1.0", **local, changelog="x" * 9000)
+    written(listed, line("1.0.0", **local), long, line("nonsense", **local), line("1.2.0", **local))
+    with listed.open("ab") as stream:
+        stream.write(b"[" * 9000)  # without an end
+    ran = scene.run("list", listed)
+    assert (ran.code, ran.releases) == (1, ["acme/tool@1.0.0", "acme/tool@1.2.0"])
+    said = {each["place"]: each["reason"] for each in ran.document["not_imported"]}
+    assert [place.rpartition(":")[2] for place in said] == ["2", "3", "5"]
+    assert ["more than 2000 bytes" in reason for reason in said.values()] == [True, False, True]

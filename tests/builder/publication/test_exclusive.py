@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -150,6 +152,17 @@ def test_attack_a_lock_for_ever_is_over_after_a_day(seconds: int, is_held: bool)
             place.lock("first").acquire()
     place.age = timedelta(days=1)
     place.lock("first").acquire()
+
+
+def test_the_lock_names_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads the registry reads the lock, too."""
+    for name in ("GITHUB_REPOSITORY", "GITHUB_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    place = Place()
+    LockObject(place, sleep=lambda _: None).acquire()
+    assert place.data is not None
+    assert f'"holder":"process {os.getpid()}"'.encode() in place.data
+    assert socket.gethostname().encode() not in place.data
 
 
 def test_what_is_not_a_lock_locks_nothing() -> None:

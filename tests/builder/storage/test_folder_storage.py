@@ -240,14 +240,14 @@ def test_the_commit_point_is_durable_before_it_is_visible(root: Path, monkeypatc
 
     for name in ("fsync", "replace", "link"):
         record(os, name)
-    record(folder_module, "sync_file_system")
+    record(folder_module, "sync_filesystem")
     storage = FolderStorage(root)
     storage.flush()
     assert calls == []  # nothing was written, so there is nothing to wait for
     storage.put_new(KEY, Body.of_bytes(b"one", HEADERS))
     storage.flush()
     storage.put_if_match("metadata/timestamp.json", Body.of_bytes(b"one", HEADERS), None)
-    assert calls == ["link", "sync_file_system", "fsync", "replace", "fsync"]
+    assert calls == ["link", "sync_filesystem", "fsync", "replace", "fsync"]
 
 
 def test_a_file_that_a_power_failure_emptied_is_named_as_such(root: Path) -> None:

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from support.authoring import builder
 from support.components import program
 from support.s3_server import S3Server
@@ -327,6 +328,58 @@ def test_several_platforms_are_packed_each_on_its_own_and_released_as_one(scene:
     assert [pull["fork"] for pull in scene.github.known["pulls"]] == ["author"]
     bad = scene.github.call("release-plugin.yml", folder, {**inputs, "build": "exit 3"}, {"token": "fork:author"})
     assert (bad["pack"].result, bad["release"].result) == ("failure", "skipped")
+
+
+def run_step(tree: Path, job: str, step: str, folder: Path, **environment: str) -> tuple[int, str, str]:
+    """Run one step of release-plugin.yml by itself; return its exit code, what it printed, and its outputs."""
+    workflow = yaml.safe_load((tree / ".github/workflows/release-plugin.yml").read_text())
+    (script,) = [each["run"] for each in workflow["jobs"][job]["steps"] if each.get("name") == step]
+    outputs = folder / "outputs"
+    outputs.write_text("")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    given = {"PATH": path, "RUNNER_TEMP": str(folder / "temp"), "GITHUB_OUTPUT": str(outputs), **environment}
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script], cwd=folder, env=given, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr, outputs.read_text()
+
+
+def test_what_platforms_pack_meets_without_loss(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    assert builder("init", tree, "--github") == 0
+    packed = tmp_path / "temp/packed"
+    for index, labels in enumerate(("os=linux", "os=darwin")):
+        (packed / str(index)).mkdir(parents=True)
+        (packed / str(index) / f"tool-{index}.zip").write_bytes(b"x")
+        (packed / str(index) / f"tool-{index}.zip.labels").write_text(labels)
+    code, said, outputs = run_step(tree, "release", "List what was packed", tmp_path)
+    assert code == 0, said
+    assert outputs.splitlines()[1:3] == [f"{packed}/0/tool-0.zip:os=linux", f"{packed}/1/tool-1.zip:os=darwin"]
+    # named alike by the command that made them
+    for name in ("tool-0.zip", "tool-0.zip.labels"):
+        shutil.copy(packed / "0" / name, packed / "1")
+    code, said, outputs = run_step(tree, "release", "List what was packed", tmp_path)
+    assert (code, outputs) == (2, "")
+    assert "two platforms have an archive of the name tool-0.zip" in said
+    shutil.rmtree(packed)
+    code, said, outputs = run_step(tree, "release", "List what was packed", tmp_path)
+    assert (code, len(outputs.splitlines())) == (0, 2), said
+
+
+def test_a_platform_packs_nothing_where_release_yaml_names_images_alone(tmp_path: Path) -> None:
+    folder = make_plugin(tmp_path, "acme/slack")
+    tree = tmp_path / "tree"
+    assert builder("init", tree, "--github") == 0
+    shutil.copytree(tree, tmp_path / ".sealdex-registry")
+    given = {"ARCHIVES": "", "FOLDER": str(folder), "INDEX": "0", "LABELS": "os=linux", "PLUGIN": "acme/slack"}
+    code, said, outputs = run_step(tree, "pack", "Pack", tmp_path, **given)
+    assert (code, outputs) == (0, "packed=true\n"), said
+    assert (tmp_path / "temp/packed/0/slack-0.1.0-linux.zip").is_file()
+    shutil.rmtree(tmp_path / "temp")
+    (folder / "release.yaml").write_text(f"version: 0.1.0\nartifacts:\n  - image: h.example/a@sha256:{'ab' * 32}\n")
+    code, said, outputs = run_step(tree, "pack", "Pack", tmp_path, **given)
+    assert (code, outputs) == (0, ""), said
+    assert "release.yaml names container images alone" in said
 
 
 def test_a_token_without_rights_on_the_registry_pushes_nothing_there(scene: Scene, tmp_path: Path) -> None:
