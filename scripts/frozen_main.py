@@ -17,9 +17,9 @@ def main() -> None:
         del sys.argv[1:3]
         runpy.run_module(module, run_name="__main__", alter_sys=False)
         return
-    from sealdex.cli.main import main as command  # noqa: PLC0415  # a supervisor needs no command line
+    from sealdex.cli.main import program  # noqa: PLC0415  # a supervisor needs no command line
 
-    sys.exit(command())
+    sys.exit(program())
 
 
 def forget_unpacking() -> None:

@@ -35,9 +35,9 @@ def main() -> None:
         del sys.argv[1:3]
         runpy.run_module(module, run_name="__main__", alter_sys=False)
         return
-    from sealdex.cli.main import main as command  # noqa: PLC0415  # found there only now
+    from sealdex.cli.main import program  # noqa: PLC0415  # found there only now
 
-    sys.exit(command())
+    sys.exit(program())
 
 
 def unpacked(file: Path) -> Path:

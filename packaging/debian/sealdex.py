@@ -18,6 +18,6 @@ if __name__ == "__main__":
         del sys.argv[1:3]
         runpy.run_module(module, run_name="__main__", alter_sys=False)
     else:
-        from sealdex.cli.main import main
+        from sealdex.cli.main import program
 
-        sys.exit(main())
+        sys.exit(program())

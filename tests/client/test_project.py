@@ -90,7 +90,8 @@ UNUSED_AT_FIRST = {
     "urllib3", "filelock", "importlib.metadata", "subprocess", "urllib.request", "click", "tarfile", "getpass",
     "difflib", "encodings.idna", "securesystemslib.signer._gpg_signer", "securesystemslib.signer._crypto_signer",
     "cryptography.hazmat.primitives.serialization.ssh", "sealdex.install.local_archive", "sealdex.install.preview",
-    "sealdex.download.delta", "sealdex.archive.tar",
+    "sealdex.download.delta", "sealdex.archive.tar", "securesystemslib._vendor.ed25519.ed25519", "platform", "dis",
+    "ast", "tokenize", "_ssl", "_bz2", "_lzma", "cryptography.hazmat.primitives.asymmetric.types",
 }  # fmt: skip
 
 
@@ -107,7 +108,8 @@ def test_on_an_empty_host_no_more_is_imported_than_is_used(
     want('"acme/slack" = "^1"')
     monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "empty"))
     code = (
-        "import sys; from sealdex.cli.main import main\n"
+        "import sys; sys.modules['typing_extensions'] = None  # msgspec takes it, and on most Pythons there is none\n"
+        "from sealdex.cli.main import main\n"
         f"code = main({command!r})\nours = [name for name in sys.modules if name.startswith('sealdex')]\n"
         f"print(sorted({UNUSED_AT_FIRST!r} & set(sys.modules)), len(ours) <= {most} or len(ours), file=sys.stderr)\n"
         "sys.exit(code)"

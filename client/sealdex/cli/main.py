@@ -85,13 +85,12 @@ def _command(args: list[str], out: Output) -> object:
 
         if run_plainly(args, out):
             return 0
+    from sealdex.trust import key_libraries, lean_imports  # noqa: PLC0415  # the fast path has no keys
+
+    key_libraries.put_off()
+    lean_imports.put_off()  # before all that it puts off
     from sealdex.cli.command_table import cli  # noqa: PLC0415  # click and all of its own
 
     if "_SEALDEX_COMPLETE" in os.environ and _completed(cli):
         return 0
-    from sealdex.trust import key_libraries, lean_imports  # noqa: PLC0415  # so too: the fast path has no keys
-
-    key_libraries.put_off()
-    lean_imports.put_off()
-
     return cli.main(args, prog_name=PROG, standalone_mode=False, obj=out)

@@ -74,11 +74,12 @@ def run_plainly(args: list[str], out: Output) -> bool:
     call = parse(args)
     if call is None:
         return False
-    from sealdex.cli.session import Context  # noqa: PLC0415  # other calls needn't wait for it
-    from sealdex.trust import key_libraries, lean_imports  # noqa: PLC0415  # so too
+    from sealdex.trust import key_libraries, lean_imports  # noqa: PLC0415  # other calls needn't wait for it
 
     key_libraries.put_off()
-    lean_imports.put_off()
+    lean_imports.put_off()  # before all that it puts off
+    from sealdex.cli.session import Context  # noqa: PLC0415  # so too
+
     command, names, given = call
     context = Context(out, None, None)
     if command == "info":

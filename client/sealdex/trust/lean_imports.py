@@ -1,4 +1,4 @@
-"""Imports of the libraries of python-tuf only what verifying needs, for commands whose time is imports.
+"""Imports of libraries only what a command needs, for commands whose time is imports.
 
 Packages like ``securesystemslib.signer`` import all their modules so that each name can be had from them: signers
 of clouds, GnuPG, SSH's keys. The client verifies, which takes a few of these names. `put_off` stands before the
@@ -6,17 +6,24 @@ import of such a package and gives it a face instead: the names in `FACES` are t
 and any other name imports the package as if nothing stood there. So does a module that isn't where it was. What a
 package gives is the same object either way; if one is laid out in another way some day, commands take longer, no more.
 
-``tuf.ngclient.updater`` imports a fetcher over ``urllib3`` for whoever gives it none; `sealdex.trust` gives it its own.
+Modules in `LATE` are imported by others at their top and used by few: ``dataclasses`` imports ``inspect`` for classes
+without a docstring, ``http.client`` imports ``ssl`` for addresses with https. They have a face without names: the
+first name that somebody takes imports them, as ``importlib.util.LazyLoader`` of the standard library does.
+
+Modules in `WITHOUT` take names out of others that they use in a case that doesn't come up here, or in annotations.
+While they are imported, a stand-in has these names: ``tuf.ngclient.updater`` imports a fetcher over ``urllib3`` for
+whoever gives it none, and `sealdex.trust` gives it its own.
 
 The one thing that ``securesystemslib.signer`` does beside importing is to register the classes of keys. The table is
 filled with the usual kinds, and looking for another kind imports the package, which registers all that it knows.
-docs/decisions/0063-the-first-second.md has the reasons. A program that imports these packages gets no such hook.
+docs/decisions/0063-the-first-second.md and 0076 have the reasons. A program that imports these packages gets no such
+hook.
 """
 
 from __future__ import annotations
 
 import sys
-from threading import get_ident
+from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,8 +71,28 @@ USUAL_KEYS = (
 """Types and schemes of keys that ``SSlibKey`` is registered for in advance."""
 
 
-_UPDATER = "tuf.ngclient.updater"
-_FETCHER = "tuf.ngclient.urllib3_fetcher"
+LATE: Mapping[str, str] = {
+    "bz2": "_bz2",  # zipfile, shutil
+    "copy": "",  # dataclasses, email
+    "email.base64mime": "",  # email.charset
+    "email.header": "",  # email
+    "email.quoprimime": "",  # email.charset
+    "inspect": "",  # dataclasses: with `ast`, `dis` and `tokenize`
+    "ipaddress": "",  # urllib.parse
+    "lzma": "_lzma",  # zipfile, shutil
+    "msgspec.inspect": "",  # what our messages about wrong fields are made from
+    "msgspec.msgpack": "",
+    "msgspec.toml": "",
+    "msgspec.yaml": "",
+    "selectors": "",  # socket
+    "ssl": "_ssl",  # http.client
+    "textwrap": "",  # msgspec
+    "traceback": "",  # logging
+}
+"""Modules that are imported when somebody takes a name from them, each with the compiled module that may be missing.
+
+Who imports them tells from an ``ImportError`` that such a module is missing; so it must come at once.
+"""
 
 
 class _Finder:
@@ -73,13 +100,21 @@ class _Finder:
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return what another finder finds, with a face before it."""
-        if name not in FACES and name != _UPDATER:
+        if name not in FACES and name not in LATE and name not in WITHOUT:
             return None
-        others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
-        spec = next((spec for spec in others if spec is not None), None)
+        spec = self._found(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _WithoutFetcher(spec.loader) if name == _UPDATER else _Face(spec.loader, FACES[name])
+            if name in WITHOUT:
+                spec.loader = _Without(spec.loader, WITHOUT[name])
+            elif name in FACES or not LATE[name] or self._found(LATE[name], None) is not None:
+                spec.loader = _Face(spec.loader, FACES.get(name, {}))
         return spec
+
+    def _found(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        for finder in sys.meta_path:
+            if finder is not self and (spec := finder.find_spec(name, path, target)) is not None:
+                return spec
+        return None
 
 
 class _Around(Loader):
@@ -107,14 +142,21 @@ class _Face(_Around):
     def exec_module(self, module: ModuleType) -> None:
         """Run nothing of the module's code yet."""
         namespace = vars(module)
-        importing: set[int] = set()  # threads; each finds the package half imported, as it would be otherwise
+        lock = RLock()  # another thread waits; the one that imports finds the package half imported, as it would be
+        is_importing = False
 
         def import_all() -> None:
-            if namespace.get("__getattr__") is look_up and get_ident() not in importing:
-                importing.add(get_ident())
-                self._loader.exec_module(module)
-                if namespace.get("__getattr__") is look_up:
-                    del namespace["__getattr__"]
+            nonlocal is_importing
+            with lock:
+                if namespace.get("__getattr__") is not look_up or is_importing:
+                    return
+                is_importing = True
+                try:
+                    self._loader.exec_module(module)
+                    if namespace.get("__getattr__") is look_up:
+                        del namespace["__getattr__"]
+                finally:
+                    is_importing = False
 
         def look_up(name: str) -> Any:
             if name not in namespace and name in self._homes:
@@ -132,30 +174,75 @@ class _Face(_Around):
         namespace["__getattr__"] = look_up
 
 
-class _WithoutFetcher(_Around):
-    """Loads ngclient's updater without the fetcher that it makes for whoever gives it none, until it makes one."""
+class _Without(_Around):
+    """Loads a module without others of which it takes names: stand-ins have them meanwhile."""
+
+    def __init__(self, loader: Loader, left_out: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(loader)
+        self._left_out = left_out
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code."""
-        stand_in: Any = type(sys)(_FETCHER)
-        stand_in.Urllib3Fetcher = _made_fetcher
-        if sys.modules.setdefault(_FETCHER, stand_in) is not stand_in:
-            self._loader.exec_module(module)
-            return
+        stand_ins = {name: _stand_in(name, names) for name, names in self._left_out.items() if name not in sys.modules}
+        sys.modules.update(stand_ins)
         try:
             self._loader.exec_module(module)
-        except ImportError:
-            del sys.modules[_FETCHER]
+        except ImportError:  # it takes other names than it did
+            _remove(stand_ins)
             self._loader.exec_module(module)
         finally:
-            if sys.modules.get(_FETCHER) is stand_in:
-                del sys.modules[_FETCHER]
+            _remove(stand_ins)
+
+
+def _stand_in(name: str, names: Mapping[str, Any]) -> ModuleType:
+    module = type(sys)(name)
+    vars(module).update(names)
+    return module
+
+
+def _remove(stand_ins: Mapping[str, ModuleType]) -> None:
+    for name, module in stand_ins.items():
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
 
 
 def _made_fetcher(*args: Any, **kwargs: Any) -> Any:
     from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher  # noqa: PLC0415  # what is put off
 
     return Urllib3Fetcher(*args, **kwargs)
+
+
+class _NeverRaised(Exception):  # noqa: N818  # it stands for a name
+    pass
+
+
+def _check_slowly(*args: Any) -> Any:
+    """Verify with the vendored Ed25519, which securesystemslib does where ``cryptography`` is missing."""
+    from securesystemslib._vendor.ed25519 import ed25519  # noqa: PLC0415  # what is put off
+
+    names: dict[str, Any] = {"checkvalid": ed25519.checkvalid, "SignatureMismatch": ed25519.SignatureMismatch}
+    vars(sys.modules[f"{SIGNER}._key"]).update(names)
+    return names["checkvalid"](*args)
+
+
+def _system() -> str:
+    import os  # noqa: PLC0415  # asked once, by uuid
+
+    return os.uname().sysname
+
+
+WITHOUT: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "tuf.ngclient.updater": {"tuf.ngclient.urllib3_fetcher": {"Urllib3Fetcher": _made_fetcher}},
+    f"{SIGNER}._key": {
+        "securesystemslib._vendor.ed25519.ed25519": {
+            "checkvalid": _check_slowly,
+            "SignatureMismatch": _NeverRaised,  # until `_check_slowly` was called, which puts the real one there
+        },
+        "cryptography.hazmat.primitives.asymmetric.types": {"PublicKeyTypes": Any},  # in annotations
+    },
+    "uuid": {"platform": {"system": _system}},  # which uuid asks where there is an `os.uname`
+}
+"""Modules: the others that are left out while they are imported, and what stands in for the names they take."""
 
 
 def _taken(name: str, home: str, import_all: Callable[[], None]) -> Any:

@@ -8,14 +8,16 @@ import sys
 
 import pytest
 
-from sealdex.trust.lean_imports import FACES, USUAL_KEYS
+from sealdex.trust.lean_imports import FACES, LATE, USUAL_KEYS, WITHOUT
 
 LEAN = "import sys, json\nfrom sealdex.trust import lean_imports\nlean_imports.put_off()\n"
 
 
 def run(program: str) -> str:
-    """Run a program in a process of its own, since nothing imports twice in this one."""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    """Run a program in a process of its own, since nothing imports twice in this one; `site` imports a lot here."""
+    # on most Pythons the client has no typing_extensions, which msgspec takes where it is
+    path = f"import sys; sys.path[:0] = {sys.path!r}; sys.modules['typing_extensions'] = None\n"
+    done = subprocess.run([sys.executable, "-S", "-c", path + program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -32,6 +34,8 @@ def test_verifying_imports_neither_signers_nor_ssh_nor_what_is_installed() -> No
         "importlib.metadata",
         "urllib3",
         "subprocess",
+        "securesystemslib._vendor.ed25519.ed25519",
+        "cryptography.hazmat.primitives.asymmetric.types",
     }
     assert unused.isdisjoint(json.loads(loaded))
 
@@ -86,6 +90,112 @@ assert type(made) is Urllib3Fetcher is again
 print("made")
 """
     assert "made" in run(LEAN + program)
+
+
+def test_a_module_that_many_import_and_few_use_is_imported_at_its_first_name() -> None:
+    """Of `inspect` this is a fifth of what `dataclasses` takes; both give what they give without the hook."""
+    program = f"""
+from importlib import import_module
+late = {list(LATE)!r}
+import dataclasses, http.client, zipfile, uuid, msgspec, logging
+assert "platform" not in sys.modules and uuid.UUID(int=0) is not None
+unused = {{"_ssl", "dis", "ast", "tokenize", "_bz2", "_lzma"}}
+assert unused.isdisjoint(sys.modules), unused & set(sys.modules)
+assert hasattr(http.client, "HTTPSConnection") and zipfile.bz2 is not None
+assert all("__getattr__" in vars(sys.modules[name]) for name in ("inspect", "ssl", "bz2", "lzma", "msgspec.inspect"))
+for name in late:
+    module = import_module(name)
+    assert not hasattr(module, "no_such_name")
+    assert "__getattr__" not in vars(module) and len(vars(module)) > 9, name
+assert http.client.ssl is sys.modules["ssl"] and http.client.ssl.SSLError.__module__ == "ssl"
+print("late")
+"""
+    assert "late" in run(LEAN + program)
+
+
+def test_a_module_whose_compiled_part_is_missing_is_missing_at_once() -> None:
+    """As `zipfile` and `http.client` look for it, on a Python that was built without."""
+    program = """
+class Missing:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in ("_bz2", "_ssl"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing)
+lean_imports.LATE = {**lean_imports.LATE, "lzma": "no_such_module"}
+import zipfile, http.client
+assert zipfile.bz2 is None and "__getattr__" not in vars(zipfile.lzma)
+assert not hasattr(http.client, "HTTPSConnection")
+print("missing")
+"""
+    assert "missing" in run(LEAN + program)
+
+
+def test_threads_that_use_a_late_module_at_once_import_it_once() -> None:
+    program = """
+import threading
+import inspect, textwrap, selectors
+start, seen = threading.Barrier(8), []
+def look():
+    start.wait()
+    seen.append((inspect.Signature, textwrap.TextWrapper, selectors.DefaultSelector))
+threads = [threading.Thread(target=look) for _ in range(8)]
+sys.setswitchinterval(1e-6)
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(seen) == 8 and len(set(seen)) == 1
+print("once")
+"""
+    assert "once" in run(LEAN + program)
+
+
+@pytest.mark.parametrize("module", WITHOUT)
+def test_what_stands_in_for_a_module_is_gone_afterwards(module: str) -> None:
+    program = f"""
+from importlib import import_module
+import_module({module!r})
+for name in {list(WITHOUT[module])!r}:
+    assert name not in sys.modules, name
+    assert import_module(name).__spec__ is not None
+print("gone")
+"""
+    assert "gone" in run(LEAN + program)
+
+
+def test_ed25519_is_verified_where_cryptography_is_missing() -> None:
+    """securesystemslib's own, in pure Python, takes the place: it is imported then, and refuses what it should."""
+    program = """
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import _key, Key, Signature
+from securesystemslib.exceptions import UnverifiedSignatureError
+assert "securesystemslib._vendor.ed25519.ed25519" not in sys.modules
+_key.CRYPTO_IMPORT_ERROR = "as where it is missing"
+private = Ed25519PrivateKey.generate()
+public = private.public_key().public_bytes_raw().hex()
+key = Key.from_dict("id", {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}})
+good = private.sign(b"data").hex()
+for _ in range(2):
+    key.verify_signature(Signature("id", good), b"data")
+    try:
+        key.verify_signature(Signature("id", good), b"other")
+    except UnverifiedSignatureError:
+        print("refused")
+"""
+    assert run(LEAN + program).split() == ["refused", "refused"]
+
+
+def test_a_wrong_signature_is_refused_there_at_once() -> None:
+    program = """
+from securesystemslib.signer import _key, Key, Signature
+from securesystemslib.exceptions import UnverifiedSignatureError
+_key.CRYPTO_IMPORT_ERROR = "as where it is missing"
+key = Key.from_dict("id", {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": "d7" * 32}})
+try:
+    key.verify_signature(Signature("id", "00" * 64), b"data")
+except UnverifiedSignatureError:
+    print("refused")
+"""
+    assert "refused" in run(LEAN + program)
 
 
 @pytest.mark.parametrize("package", FACES)

@@ -42,7 +42,8 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["install"]:
         sys.argv[1:2] = ["bundle", "install", str(file)]
-    sys.exit(importlib.import_module("sealdex.cli.main").main())  # found there only now
+    command = importlib.import_module("sealdex.cli.main")  # found there only now
+    sys.exit(getattr(command, "program", command.main)())  # version 0.1.0, which may be carried, has no `program`
 
 
 def unpacked(archive: zipfile.ZipFile, client: dict[str, Any]) -> Path:
