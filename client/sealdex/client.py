@@ -277,8 +277,10 @@ class Client:
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was installed.
             InstallError: disk full, no permission, another artifact under the same version.
         """
+        asked = requests_of(requests)
+        self.queries.begin_asking(request.plugin for request in asked)
         return self._installer.install(
-            requests_of(requests),
+            asked,
             policy,
             make_current=make_current,
             pin=pin,

@@ -9,7 +9,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ import msgspec
 from sealdex import trust
 from sealdex.config.config import Config, load_config
 from sealdex.config.credentials import credentials_of
+from sealdex.config.document import registry_for
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import (
     CredentialsError,
@@ -102,6 +103,7 @@ class RegistryQueries:
             stop=self.stop,
         )
         self._opened: Registries | None = None
+        self._asked: set[str] = set()
         self._lock = threading.Lock()
         self._holdings: Holdings | None = None
         self._is_partial = any(section.partial for section in self.config.registries.values())
@@ -132,6 +134,20 @@ class RegistryQueries:
             if self._opened is None:
                 self._opened = trust.Registries(self.config, self._transport, self.observer, offline=self.offline)
             return self._opened
+
+    def begin_asking(self, plugins: Iterable[PluginId]) -> None:
+        """Begin the requests that a question about these plugins starts with; call it only if that question follows.
+
+        What has to be imported before their answers can be verified is imported meanwhile.
+        """
+        if self.offline or self._opened is not None:
+            return
+        from sealdex.trust.first_round import begin_first_round  # noqa: PLC0415  # nobody asks when all is in place
+
+        found = {registry_for(self.config.registries, plugin.namespace) for plugin in plugins}
+        names = sorted(name for name in found if name is not None and name not in self._asked)
+        self._asked.update(names)
+        begin_first_round(self.config, self._transport, names)
 
     @property
     def holdings(self) -> Holdings:
@@ -247,6 +263,7 @@ class RegistryQueries:
             VerificationError, UnavailableError: as `refresh`.
             NotOnMirrorError: a mirror of a part doesn't have one; None for it if the registry is declared partial.
         """
+        self.begin_asking(plugins)
         try:
             return (self.holdings if self._is_partial else self.registries).documents(plugins)
         except UnavailableError as error:
@@ -263,6 +280,7 @@ class RegistryQueries:
         Raises:
             VerificationError: as `refresh`.
         """
+        self.begin_asking(plugins)
         return self.registries.answers(plugins)
 
     def known(self, plugin: PluginId) -> PluginInfo | None:

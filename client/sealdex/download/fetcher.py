@@ -28,6 +28,7 @@ from sealdex.store.installations import installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.manifests import MAX_MANIFEST_BYTES
 from sealdex.transport import Transport
+from sealdex.transport.begun import Begun
 
 if TYPE_CHECKING:
     from sealdex.trust.registries import Registries
@@ -139,11 +140,19 @@ class ArtifactFetcher:
         """
         if not choices:
             return {}, {}
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
-
         self._require_room(choices)
+        pins = {choice.release.manifest.sha256: choice for choice in choices}
+        if len(pins) == 1:
+            (digest, only), *_ = pins.items()
+            manifest = Begun(lambda _: self.manifest_bytes(only.plugin, only.release), MANIFEST_NAME)
+            try:
+                obtained = self._each(choices, lambda choice: self._obtain_one(choice, until))
+            finally:
+                manifest.wait()
+            return obtained, {digest: manifest.result()}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one release needn't pay for it
+
         with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
-            pins = {choice.release.manifest.sha256: choice for choice in choices}
             manifests = pool.map(lambda choice: self.manifest_bytes(choice.plugin, choice.release), pins.values())
             obtained = self._each(choices, lambda choice: self._obtain_one(choice, until))
             return obtained, dict(zip(pins, manifests, strict=True))

@@ -15,6 +15,7 @@ from sealdex.log import Log, stopwatch
 from sealdex.transport._encoding import decoder_of
 from sealdex.transport._files import get_file
 from sealdex.transport._pace import Line, Pace, TooSlowError
+from sealdex.transport.begun import Begun
 from sealdex.transport.retry import Attempts, Chance, RetryPolicy, Throttle
 from sealdex.transport.types import (
     CHUNK_BYTES,
@@ -134,6 +135,7 @@ class Transport:
         self._http: HttpGetter | None = None
         self._parents_http: HttpGetter | None = None  # kept, since what is collected closes its connections
         self._reached: set[str] = set()  # hosts that answered once
+        self._begun: dict[str, Begun[Document]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Transport:  # noqa: PYI034  # typing.Self came with Python 3.11
@@ -153,13 +155,35 @@ class Transport:
     def forked(self) -> None:
         """In a forked child: leave the connections to the parent; the transport is then the child's own."""
         self._parents_http, self._http = self._http, None
-        self._lock, self._line = threading.Lock(), Line()
+        self._lock, self._line, self._begun = threading.Lock(), Line(), {}
 
     def pipeline(self, url: str) -> Pipeline | None:
         """Return what reads many small files from the host of a URL; None where each has to be read by itself."""
         if urlsplit(url).scheme not in {"http", "https"} or self._throttle is not None or self._permit is not None:
             return None
         return self._getter().pipeline(url)
+
+    def begin(self, url: str, *, max_bytes: int, retry: bool = True) -> None:
+        """Begin to read a small file whole, for whoever asks for the answer with `take_begun` or ``read(begun=True)``.
+
+        Args:
+            url: as of `read`.
+            max_bytes: so too.
+            retry: so too.
+        """
+        self._getter()  # what it imports is imported before threads wait for it
+        self._begun[url] = Begun(
+            lambda given_up: self.read(url, max_bytes=max_bytes, retry=retry, cancelled=given_up),
+            url.rpartition("/")[2],
+        )
+
+    def has_begun(self, url: str) -> bool:
+        """Return whether a file is on its way, and nobody has taken it."""
+        return url in self._begun
+
+    def take_begun(self, url: str) -> Begun[Document] | None:
+        """Return a file that is on its way, for the caller alone; None if nobody began to read it."""
+        return self._begun.pop(url, None)
 
     def read(
         self,
@@ -170,11 +194,13 @@ class Transport:
         modified: str | None = None,
         retry: bool = True,
         cancelled: threading.Event | None = None,
+        begun: bool = False,
     ) -> Document:
         """Read a small file whole; with ``etag``, or else ``modified`` (``Last-Modified``), only if it changed.
 
         gzip is requested and decoded. ``max_bytes`` limits the decoded size. ``retry=False`` is for optional files: one
-        attempt, so that nothing is delayed. Once ``cancelled`` is set, it ends at its next bytes.
+        attempt, so that nothing is delayed. Once ``cancelled`` is set, it ends at its next bytes. ``begun=True`` takes
+        the answer to what `begin` asked, if it did.
 
         Raises:
             HttpStatusError: any status but 200, and 304 where that was asked for; ``status`` says which (404 and 403 at
@@ -182,6 +208,12 @@ class Transport:
             TooLargeError: the file is longer than ``max_bytes``.
             UnavailableError: no complete answer within the no-progress window.
         """
+        earlier = self.take_begun(url) if begun else None
+        if earlier is not None:
+            document = earlier.result()
+            if len(document.data) > max_bytes:
+                raise TooLargeError(url, max_bytes)
+            return document
         headers = {"Accept-Encoding": "gzip"}
         if etag is not None:
             headers["If-None-Match"] = etag

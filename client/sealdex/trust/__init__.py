@@ -4,6 +4,7 @@ Importing this is cheap; using `TrustedRegistry` or `Registries` imports ``tuf``
 that ask no registry must not.
 
     registries          the configured registries of a host, and which of them a plugin is asked for in
+    first_round         begins the first requests to a registry while tuf is imported
     registry            trust in one registry: from the pinned root to verified documents
     catalog_rows        the rows of catalogs, of a very large one a few shards at a time
     roots               the pinned root: its fingerprint, whether it is one, finding it by fingerprint

@@ -7,7 +7,6 @@ bytes from the wrong place are refused at worst.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from sealdex.errors import SealdexError, UnavailableError, VerificationError
 from sealdex.log import Log
 from sealdex.model.decode import decode_as
 from sealdex.transport import Addresses, Document, HttpStatusError, MissingEverywhereError, TooLargeError, Transport
+from sealdex.transport.begun import Begun
 from sealdex.trust._validators import ValidatorFile
 from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.trust.role_marks import file_problem
@@ -150,7 +150,10 @@ class OnlineFetcher(FetcherInterface):
             return
         began = time.monotonic()
         packed = _Aside(self._transport, chosen + self._below + BUNDLE_NAME) if bundle else None
-        self._begun[chosen] = self._fetch_all(limits)
+        if all(self._transport.has_begun(chosen + self._below + name) for name in limits):
+            self._begun[chosen] = {name: self._fetched(name, limit) for name, limit in limits.items()}
+        else:
+            self._begun[chosen] = self._fetch_all(limits)
         self._ahead.update(self._begun[chosen])
         if packed is not None:
             data = packed.within(time.monotonic() - began + BUNDLE_GRACE_S)
@@ -236,7 +239,7 @@ class OnlineFetcher(FetcherInterface):
             if name == _TIMESTAMP:
                 data = self._timestamp(url + self._below + name, max_bytes)
             else:
-                data = self._transport.read(url + self._below + name, max_bytes=max_bytes).data
+                data = self._transport.read(url + self._below + name, max_bytes=max_bytes, begun=True).data
         except SealdexError as error:
             self.addresses.failed(url, error)
             raise
@@ -248,7 +251,13 @@ class OnlineFetcher(FetcherInterface):
         """Return the timestamp of an address; the cached one, where it says that it hasn't changed."""
         cached = self._cache.read("timestamp")
         known = self._cache.validators.of(url, cached)
-        document = self._transport.read(url, max_bytes=max_bytes, etag=known.etag, modified=known.modified)
+        document = self._transport.read(
+            url,
+            max_bytes=max_bytes,
+            etag=known.etag,
+            modified=known.modified,
+            begun=cached is None,  # another process may have kept a newer one since
+        )
         if document.not_modified and cached is not None:
             _log.debug("trust.unchanged", "{file} has not changed since last time", file=_TIMESTAMP)
             return cached
@@ -275,28 +284,20 @@ class _Aside:
     """Reads the bundle once, in a thread that delays neither the refresh nor the end of the process."""
 
     def __init__(self, transport: Transport, url: str) -> None:
-        self._transport = transport
-        self._url = url
-        self._data: bytes | None = None
-        self._done = threading.Event()
-        self._cancelled = threading.Event()
-        threading.Thread(target=self._read, name=BUNDLE_NAME, daemon=True).start()
+        self._begun = transport.take_begun(url) or Begun(
+            lambda given_up: transport.read(url, max_bytes=MAX_BUNDLE_BYTES, retry=False, cancelled=given_up),
+            BUNDLE_NAME,
+        )
 
     def within(self, seconds: float) -> bytes | None:
         """Return the bytes if they arrive within this many seconds; else abort the transfer and return None."""
-        self._done.wait(seconds)
-        self._cancelled.set()
-        return self._data
-
-    def _read(self) -> None:
+        if not self._begun.wait(seconds):
+            self._begun.give_up()
+            return None
         try:
-            self._data = self._transport.read(
-                self._url, max_bytes=MAX_BUNDLE_BYTES, retry=False, cancelled=self._cancelled
-            ).data
+            return self._begun.result().data
         except SealdexError:
-            return  # continue without it
-        finally:
-            self._done.set()
+            return None  # continue without it
 
 
 class OfflineFetcher(FetcherInterface):
