@@ -41,7 +41,7 @@ def format_selector(selector: Mapping[str, Any], tags: Iterable[str] = (), words
     try:
         parsed = convert_to(selector, Selector)
     except msgspec.ValidationError:
-        return ", ".join([words.say("conditions that this version can't describe"), *wanted])
+        return words.say(", ").join([words.say("conditions that this version can't describe"), *wanted])
     rest = dict(parsed.match_labels)
     system, machine = rest.pop("os", None), rest.pop("arch", None)
     parts = []
@@ -51,7 +51,7 @@ def format_selector(selector: Mapping[str, Any], tags: Iterable[str] = (), words
         parts = [system_name(system)] if system else [machine] if machine else []
     if rest or parsed.match_expressions:
         parts.append(describe(Selector(rest, parsed.match_expressions)))
-    return ", ".join([*parts, *wanted]) if parts else " ".join([words.say("any environment"), *wanted])
+    return words.say(", ").join([*parts, *wanted]) if parts else " ".join([words.say("any environment"), *wanted])
 
 
 def plain_label_values(selector: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ _MOST = 8
 _ROW, _BOX = 38, 30
 _WIDTHS = (250, 220, 250)
 _GAP = 50
-_MOST_LETTERS = 30
+_LETTERS = (30, 26)  # that a box has room for: a neighbour's, the plugin's own
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def dependency_drawing(
     rows = max(1, *(min(len(side), _MOST) + (len(side) > _MOST) for side in (needs, needed_by)))
     height = rows * _ROW
     at = _WIDTHS[0] + _GAP if needs else 0  # an empty column takes no room
-    own = Box(at, (height - _BOX) / 2, _WIDTHS[1], _BOX, _short(plugin), plugin)
+    own = Box(at, (height - _BOX) / 2, _WIDTHS[1], _BOX, _short(plugin, _LETTERS[1]), plugin)
     left = _column(needs, 0, height)
     right = _column(needed_by, at + _WIDTHS[1] + _GAP, height)
     lines = [_line(box.x + box.width, box.middle, own.x, own.middle) for box in left]
@@ -75,7 +75,7 @@ def _column(side: Sequence[LinkedPlugin], x: float, height: float) -> list[Box]:
             top + number * _ROW,
             _WIDTHS[0],
             _BOX,
-            _short(each.id),
+            _short(each.id, _LETTERS[0]),
             f"{each.id} {each.note}".strip(),
             each.page,
         )
@@ -91,8 +91,8 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
     return f"M{x1:g} {y1:g}C{middle:g} {y1:g} {middle:g} {y2:g} {x2:g} {y2:g}"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}\u2026"
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}\u2026"
 
 
 __all__ = ["Box", "DependencyDrawing", "dependency_drawing"]

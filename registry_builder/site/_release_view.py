@@ -81,6 +81,8 @@ class ReleaseView:
     params: tuple[SettingRow, ...]
     default_config: str | None
     service: tuple[tuple[str, str], ...]
+    health: tuple[str, str] | None
+    """The request of the health check, and how often it is made."""
     models: tuple[tuple[str, str, str, str], ...]
     description: str
     changelog: Markup
@@ -133,6 +135,7 @@ def release_view(
         params=setting_rows(manifest.params_schema, words=words),
         default_config=_pretty(manifest.default_config) if manifest.default_config else None,
         service=tuple(_service(manifest, words)),
+        health=_health(manifest, words),
         models=tuple((m.model_id, m.model_type or "", m.version or "", m.path) for m in manifest.models),
         description=(manifest.description or "").strip(),
         changelog=render_readme((manifest.changelog or "").strip().encode(), plugin.name, words=words),
@@ -175,13 +178,16 @@ def _artifact(
 def _facts(manifest: PublishedManifest, words: Words) -> list[tuple[str, str]]:
     facts: list[tuple[str, str | None]] = [(words.say("Entry point"), manifest.entry_point)]
     if manifest.runtime is not None:
-        needs = ", ".join(f"{name} {wanted}" for name, wanted in sorted(manifest.runtime.requires.items()))
-        facts.append((words.say("Runtime"), f"{manifest.runtime.kind} ({needs})" if needs else manifest.runtime.kind))
+        needs = words.say(", ").join(f"{name} {wanted}" for name, wanted in sorted(manifest.runtime.requires.items()))
+        wanted = f" {words.say('(%(what)s)', what=needs)}" if needs else ""
+        facts.append((words.say("Runtime"), manifest.runtime.kind + wanted))
     facts.append((words.say("Minimum host version"), manifest.min_host_version))
     if manifest.resources is not None:
         asked = {name: getattr(manifest.resources, name) for name in ("cpu", "memory", "disk", "gpu")}
-        facts.append((words.say("Resources"), ", ".join(f"{name} {value}" for name, value in asked.items() if value)))
-    facts += [(words.say("License"), manifest.license), (words.say("Authors"), ", ".join(manifest.authors))]
+        facts.append(
+            (words.say("Resources"), words.say(", ").join(f"{name} {value}" for name, value in asked.items() if value))
+        )
+    facts += [(words.say("License"), manifest.license), (words.say("Authors"), words.say(", ").join(manifest.authors))]
     return [(label, clean(value)) for label, value in facts if value]
 
 
@@ -192,16 +198,22 @@ def _service(manifest: PublishedManifest, words: Words) -> list[tuple[str, str]]
     facts = [(words.say("Command"), " ".join(service.command))]
     if service.port is not None:
         facts.append((words.say("Port"), str(service.port)))
-    if (health := service.health_check) is not None:
-        port = words.say(" on port %(port)s", port=health.port) if health.port is not None else ""
-        pace = words.say(
-            "every %(interval)s s, gives up after %(timeout)s s",
-            interval=f"{health.interval:g}",
-            timeout=f"{health.timeout:g}",
-        )
-        facts.append((words.say("Health check"), f"{health.method} {health.endpoint}{port}, {pace}"))
     facts += [(words.say("Environment %(name)s", name=name), value) for name, value in sorted(service.env.items())]
     return [(clean(label), clean(value)) for label, value in facts]
+
+
+def _health(manifest: PublishedManifest, words: Words) -> tuple[str, str] | None:
+    if manifest.service is None or (check := manifest.service.health_check) is None:
+        return None
+    port = words.say("port %(port)s", port=check.port) if check.port is not None else ""
+    pace = words.say(
+        "every %(interval)s s, gives up after %(timeout)s s",
+        interval=f"{check.interval:g}",
+        timeout=f"{check.timeout:g}",
+    )
+    return clean(f"{check.method} {check.endpoint}"), words.say(
+        "%(first)s, %(second)s", first=port, second=pace
+    ) if port else pace
 
 
 def _pretty(value: Any) -> str:

@@ -112,4 +112,4 @@ def _limits(about: Mapping[str, Any], words: Words) -> Iterator[str]:
             yield words.say(message, value=value if isinstance(value, str) else value_text(value))
     choices = about.get("enum")
     if isinstance(choices, list):
-        yield ", ".join(choice if isinstance(choice, str) else value_text(choice) for choice in choices)
+        yield words.say(", ").join(choice if isinstance(choice, str) else value_text(choice) for choice in choices)

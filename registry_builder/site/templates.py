@@ -112,6 +112,8 @@ class Templates:
         )
         made.globals["has_asset"] = self.assets.__contains__
         made.globals["in_language"] = in_language
+        made.globals["anchor"] = anchor
+        made.globals["marked"] = marked
         made.globals["date"] = words.date
         return made
 
@@ -127,7 +129,8 @@ class Templates:
         """Render ``template`` as the file ``page`` of the published tree.
 
         Templates have ``to(key)``, the link to another file of the tree, ``asset(name)``, ``date(timestamp)``,
-        ``in_language(tag)``, and gettext's ``_()`` and ``ngettext()``. `to` leads to pages in the page's own language.
+        ``in_language(tag)``, ``anchor(text, address)`` and ``marked(tag, text)``, which are values of messages, and
+        gettext's ``_()`` and ``ngettext()``. `to` leads to pages in the page's own language.
 
         Args:
             template: its name.
@@ -167,6 +170,16 @@ class Templates:
         if name not in self.assets:
             raise TemplateError(f"there is no asset {name}")
         return self.assets[name].key
+
+
+def anchor(text: str, address: str | None) -> Markup:
+    """Return a link as a value of a message; its text alone where there is no address."""
+    return Markup('<a href="{}">{}</a>').format(address, text) if address else Markup.escape(text)
+
+
+def marked(tag: str, text: str) -> Markup:
+    """Return a text in an element, as a value of a message: ``marked("code", "stable")``."""
+    return Markup("<{0}>{1}</{0}>").format(tag, text)
 
 
 def in_language(tag: str) -> Markup:

@@ -55,7 +55,7 @@ function glance(old, now) {
   const sum = (release) => (release.artifacts ?? []).reduce((total, each) => total + (each.size ?? 0), 0);
   const rows = [
     [say("Released"), day(old), day(now)],
-    [say("Channels"), (old.channels ?? ["stable"]).join(", "), (now.channels ?? ["stable"]).join(", ")],
+    [say("Channels"), (old.channels ?? ["stable"]).join(say(", ")), (now.channels ?? ["stable"]).join(say(", "))],
     [say("Size of all artifacts"), saySize(sum(old)), saySize(sum(now))],
     [say("Minimum host version"), old.min_host_version ?? "\u2013", now.min_host_version ?? "\u2013"],
     [say("Yanked"), old.yanked ? say("yes") : say("no"), now.yanked ? say("yes") : say("no")],
@@ -73,7 +73,8 @@ function paired(old, now) {
     const seen = new Map();
     return new Map(
       (release.artifacts ?? []).map((each) => {
-        const what = `${conditions(each) || say("any environment")}, ${each.format}`;
+        const first = conditions(each) || say("any environment");
+        const what = say("{first}, {second}", { first, second: each.format });
         seen.set(what, (seen.get(what) ?? 0) + 1);
         return [seen.get(what) > 1 ? `${what} (${seen.get(what)})` : what, each];
       }),
@@ -86,7 +87,7 @@ function paired(old, now) {
 function conditions(artifact) {
   const labels = Object.entries(artifact.selector?.match_labels ?? {}).map(([key, value]) => `${key}=${value}`);
   const more = (artifact.selector?.match_expressions ?? []).map((each) => `${each.key} ${each.operator} ${(each.values ?? []).join("|")}`);
-  return [...labels, ...more, ...(artifact.tags ?? [])].join(", ");
+  return [...labels, ...more, ...(artifact.tags ?? [])].join(say(", "));
 }
 
 function artifacts(old, now) {
@@ -224,7 +225,7 @@ function table(headers, rows) {
   const scroll = document.createElement("div");
   Object.assign(scroll, { className: "scroll", tabIndex: 0 });
   scroll.setAttribute("role", "group");
-  scroll.setAttribute("aria-label", headers.join(", "));
+  scroll.setAttribute("aria-label", headers.join(say(", ")));
   const made = document.createElement("table");
   made.className = "comparison";
   const top = made.createTHead().insertRow();

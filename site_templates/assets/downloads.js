@@ -33,7 +33,7 @@ async function show(section) {
   if (!Number.isSafeInteger(total)) return;
   const text = sayCount("{n} in the {days} days to {day}", "{n} in the {days} days to {day}", total, {
     days: DAYS,
-    day: found.last_day,
+    day: sayDay(found.last_day),
   });
   section.querySelector("[data-number]").textContent = text;
   section.hidden = false;

@@ -38,7 +38,7 @@ async function checked(place) {
       ? say("That expired on {day}: clients refuse it.", { day: sayDay(until) })
       : say("Valid until {day}.", { day: sayDay(until) }),
   );
-  place.textContent = parts.join(" ");
+  place.textContent = parts.reduce((first, second) => say("{first} {second}", { first, second }));
   place.hidden = false;
 }
 

@@ -341,8 +341,8 @@ function result(row) {
   const facts = [
     row.type,
     row.license,
-    row.labels?.os?.join(", "),
-    row.tags?.join(", "),
+    row.labels?.os?.join(say(", ")),
+    row.tags?.join(say(", ")),
     ...[...asked.metrics].map((metric) => metric.split(/[<>=]/)[0].trim()).map((name) => `${name} ${row.metrics[name]}`),
     row.updated_at && element("time", { datetime: row.updated_at }, sayDay(row.updated_at)),
   ].filter(Boolean);
@@ -536,8 +536,12 @@ function measured(metrics) {
       "data-key": "metric",
       onchange: ({ target }) => demand(target, example),
     }),
-    element("p", { class: "search-count" }, metrics.slice(0, 20).join(", ")),
+    element("p", { class: "search-count" }, metrics.slice(0, 20).join(say(", "))),
   );
+}
+
+function labelled(label, value) {
+  return say("{label}: {value}", { label, value });
 }
 
 function chips() {
@@ -548,8 +552,8 @@ function chips() {
       {},
       element(
         "button",
-        { type: "button", "aria-label": say("Remove the filter {filter}", { filter: `${FACETS[key]}: ${value}` }), onclick: () => unchoose(key, value) },
-        `${FACETS[key]}: ${value} `,
+        { type: "button", "aria-label": say("Remove the filter {filter}", { filter: labelled(FACETS[key], value) }), onclick: () => unchoose(key, value) },
+        `${labelled(FACETS[key], value)} `,
         element("span", { "aria-hidden": "true" }, "×"),
       ),
     ),
@@ -561,8 +565,8 @@ function chips() {
         {},
         element(
           "button",
-          { type: "button", "aria-label": say("Remove the filter {filter}", { filter: `${say("Metric")}: ${metric}` }), onclick: () => forgo(metric) },
-          `${say("Metric")}: ${metric} `,
+          { type: "button", "aria-label": say("Remove the filter {filter}", { filter: labelled(say("Metric"), metric) }), onclick: () => forgo(metric) },
+          `${labelled(say("Metric"), metric)} `,
           element("span", { "aria-hidden": "true" }, "×"),
         ),
       ),

@@ -66,7 +66,7 @@ async function verify(output, chain, tree, plugin, root, fingerprint) {
       say("The registry confirmed this until {day}.", { day: sayDay(timestamp.expires) }),
     ]);
   } catch (error) {
-    const message = error.link ? `${error.link}: ${reason(error)}` : error.message;
+    const message = error.link ? say("{label}: {value}", { label: error.link, value: reason(error) }) : error.message;
     show(output, "refused", say("Not verified. {message}", { message }), links);
   }
 }

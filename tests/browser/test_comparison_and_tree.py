@@ -32,7 +32,7 @@ def test_files_that_were_added_removed_and_changed_are_told_with_their_sizes(ope
     assert artifacts[0][3].startswith("+3")
     expect(page.locator("main")).to_contain_text("sealdex info edge/listed@1.1.0")
     page = open_page(f"site/zh/{COMPARED}")
-    assert [row[0] for row in rows(page, re.compile("文件.任何环境, zip"))] == ["新增", "移除", "已更改"]
+    assert [row[0] for row in rows(page, re.compile("文件.任何环境.zip"))] == ["新增", "移除", "更改"]
 
 
 def replacing(old: str, new: str) -> Callable[[Route], None]:

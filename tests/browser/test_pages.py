@@ -311,7 +311,7 @@ def test_without_the_policy_it_would_have_worked(open_page: Open, watch: Watch) 
 def test_downloads_are_shown_as_what_they_are(open_page: Open) -> None:
     for path in ("robotics/kalman/", "robotics/kalman/1.1.0/"):
         section = open_page(path).get_by_role("region", name="Downloads")
-        expect(section).to_contain_text("1,234 in the 30 days to 2026-11-20")
+        expect(section).to_contain_text("1,234 in the 30 days to 20 November 2026")
         expect(section).to_contain_text("As the logs show; mirrors and caches hide more.")
 
 
@@ -349,5 +349,5 @@ def test_attack_numbers_that_are_scripts_or_enormous(open_page: Open) -> None:
     )
     page.route("**/api/stats.json", lambda route: route.fulfill(body=stats, content_type="application/json"))
     page.goto(f"{page.url}robotics/kalman/")
-    expect(page.get_by_role("region", name="Downloads")).to_contain_text("7 in the 30 days to 2026-11-20")
+    expect(page.get_by_role("region", name="Downloads")).to_contain_text("7 in the 30 days to 20 November 2026")
     assert page.evaluate("window.pwned") is None

@@ -71,8 +71,8 @@ def test_what_can_t_be_verified_is_said(open_page: Open, published: Path, fields
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"plugin": "robotics/missing"}, "index: 没有人为该名称的插件签名"),
-        ({"fingerprint": "", "root": "{}"}, "root: 无法读取您提供的根元数据"),
+        ({"plugin": "robotics/missing"}, "没有人为该名称的插件签名"),
+        ({"fingerprint": "", "root": "{}"}, "无法读取您提供的根元数据"),
     ],
 )
 def test_reasons_are_in_the_readers_language(
@@ -83,7 +83,7 @@ def test_reasons_are_in_the_readers_language(
     assert found.startswith("refused: ")
     assert said in found
     page.clock.set_fixed_time("2040-01-01T00:00:00Z")
-    assert re.search("root: 已于 20[0-9]{2}年.*过期", ask(page, plugin=PLUGIN, button="验证")) or fields.get("root")
+    assert re.search("已于20[0-9]{2}年.*过期", ask(page, plugin=PLUGIN, button="验证")) or fields.get("root")
 
 
 def _changed(old: bytes, new: bytes) -> Callable[[Route], None]:
