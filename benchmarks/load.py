@@ -16,6 +16,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,9 @@ PLUGINS = tuple(f"bench/plugin-{letter}" for letter in "abcde")
 FILES, FILE_BYTES = 8, 16 << 10
 REST_S = 3.0
 SAMPLE_S = 5.0
+
+
+_started: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -232,7 +236,20 @@ def _origin(published: Path, folder: Path, options: Options) -> Iterator[str]:
 
 def _agents(plan: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Start `benchmarks.load_agents` with the fields of its plan."""
-    return subprocess.Popen([sys.executable, str(AGENTS), json.dumps(plan)], stdout=subprocess.PIPE)
+    started = subprocess.Popen(
+        [sys.executable, str(AGENTS), json.dumps(plan)], stdout=subprocess.PIPE, start_new_session=True
+    )
+    _started.append(started)
+    return started
+
+
+def _end_all() -> None:
+    """End what was started and still runs, with all that it forked."""
+    for process in _started:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _own_kib() -> int:
@@ -278,10 +295,12 @@ def main() -> int:
     words = " ".join(word for word in sys.argv[1:] if word != "--write")
     words = words.replace(given.remark, "").replace("--remark", "").strip() if given.remark else words
     folder = Path(tempfile.mkdtemp(prefix="sealdex-load-"))
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as Ctrl-C: what was started ends too
     try:
         options = Options(**{name: getattr(given, name) for name in vars(usual)})
         done = measure(options, folder, f"python -m benchmarks.load {words}".strip())
     finally:
+        _end_all()
         shutil.rmtree(folder, ignore_errors=True)
     text = page(done, remark=given.remark)
     if given.write:

@@ -67,7 +67,7 @@ lowest() {
     "$venv/uv/bin/uv" pip compile --quiet --resolution lowest-direct --python "$venv/bin/python" --no-emit-package sealdex \
         --all-extras pyproject.toml client/pyproject.toml --output-file "$venv/lowest.txt" || return 1
     pip "$venv" -r "$venv/lowest.txt" || return 1
-    pip "$venv" --constraint "$venv/lowest.txt" --group build --group dev
+    pip "$venv" --constraint "$venv/lowest.txt" --group build --group test
 }
 
 python=

@@ -35,6 +35,8 @@ def declared() -> dict[str, list[Requirement]]:
     """Return for each file of pins what is asked for by name."""
     builder = tomli.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     client = tomli.loads((REPOSITORY / "client" / "pyproject.toml").read_text(encoding="utf-8"))
+    included = [{"include-group": "test"}, {"include-group": "lint"}]
+    assert builder["dependency-groups"].pop("dev") == included
     groups = {name: parsed(lines) for name, lines in builder["dependency-groups"].items()}
     extras = {
         name: [each for project in (builder, client) for each in parsed(extras_of(project).get(name, []))]
@@ -46,7 +48,7 @@ def declared() -> dict[str, list[Requirement]]:
         "client": of_client,
         "builder": both,
         "builder-sigstore": [*both, *extras["sigstore"]],
-        "test": [*both, *(each for lines in extras.values() for each in lines), *groups["dev"]],
+        "test": [*both, *(each for lines in extras.values() for each in lines), *groups["test"], *groups["lint"]],
         "build": groups["build"],
         "kms": groups["kms"],
         "frozen": groups["frozen"],

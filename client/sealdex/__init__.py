@@ -11,7 +11,7 @@ Names are imported when they are first used, so that a program loads only what i
 
     api           the Python API: all that the command line does
     async_api     the same as coroutines
-    client        the floor below: questions to registries, and installing
+    client        the floor below: what an installation asks its registries, and installing
     queries       what a host asks its registries
     locate        which releases a host would take, and where their files are; for other hosts too
     project       a project: what it wants, resolved, locked and installed
@@ -45,6 +45,7 @@ Names are imported when they are first used, so that a program loads only what i
     log           what was decided and why
     disk          what Windows and macOS want otherwise of files: flushing, replacing, removing
     log_level     how much is logged, and where to
+    _host_checks  the doctor's checks of this host alone
     _redaction    what of a text may be logged
     _arguments    arguments of the Python API, checked by their annotations
     lazy          how a package's names are imported when they are first used

@@ -21,6 +21,7 @@ T = TypeVar("T")
 # where annotations come from that their modules import for type checkers alone
 _HOMES = {
     "Any": "typing",
+    "Choice": "sealdex.resolve",
     "EvictionOrder": "sealdex.store.cache_policy",
     "Mapping": "collections.abc",
     "Mark": "sealdex.model.plugin",
@@ -28,6 +29,7 @@ _HOMES = {
     "PluginId": "sealdex.model.ids",
     "Policy": "sealdex.resolve",
     "Query": "sealdex.resolve.search",
+    "Request": "sealdex.resolve",
     "Vouch": "sealdex.install.batch",
 }
 

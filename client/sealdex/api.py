@@ -7,13 +7,13 @@
         for each in client.outdated():
             print(each.plugin, each.version, each.newest)
 
-`sealdex.client` is the floor below: questions to registries, and installing.
+`sealdex.client` is the floor below: what an installation asks its registries, and installing.
 """
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,18 +21,23 @@ from typing import TYPE_CHECKING
 from sealdex import client as base
 from sealdex._arguments import checked
 from sealdex.errors import UsageError
-from sealdex.queries import path_of, plugin_of
+from sealdex.queries import path_of, plugin_of, requests_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from sealdex.config.document import RegistrySection
+    from sealdex.config.environment_file import OtherHost
+    from sealdex.errors import NoRegistryError, UnavailableError
+    from sealdex.locate import Answer
     from sealdex.model.ids import PluginId
+    from sealdex.model.index import IndexDocument
     from sealdex.model.plugin import Mark
     from sealdex.project import Ensured, Locked
     from sealdex.registration import Added
-    from sealdex.resolve import Policy
+    from sealdex.resolve import Choice, Policy, Request
+    from sealdex.results import Located, PluginInfo, Trust
     from sealdex.store.cache_gc import Tidied
     from sealdex.store.cache_policy import EvictionOrder
     from sealdex.store.change import Change
@@ -69,8 +74,9 @@ class Client(base.Client):
     def cancel(self) -> None:
         """End what this client does in other threads, with `CancelledError`; also what is called until `resume`.
 
-        An operation ends where nothing is lost: at its next bytes from a server, at the latest when a server that sends
-        nothing runs into ``download.timeout``. Once an installation is being switched to, it is finished.
+        An operation ends where nothing is lost, also while it waits for a server that sends nothing, or for another
+        process; in a TLS handshake, and while a proxy is being reached, at the latest after
+        ``download.connect_timeout``. Once an installation is being switched to, it is finished.
         """
         self.queries.stop.cancel()
 
@@ -86,6 +92,73 @@ class Client(base.Client):
         """
         with self.queries.stop.within(seconds):
             yield
+
+    # --- more questions to the registries -----------------------------------------------------------------------------
+
+    def answers(
+        self, plugins: Collection[PluginId]
+    ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
+        """As `documents`, with the error instead of the document if a plugin's registry couldn't be reached.
+
+        Raises:
+            VerificationError: as `refresh`.
+        """
+        return self.queries.answers(plugins)
+
+    def known(self, plugin: PluginId) -> PluginInfo | None:
+        """Return the last verified document of a plugin, verified again without a request; None if not possible."""
+        return self.queries.known(plugin)
+
+    def trust(self, plugin: PluginId) -> Trust:
+        """Return which registry and role signed a plugin's document; raises as `documents`."""
+        return self.queries.trust(plugin)
+
+    def locate(
+        self, *requests: Request | str, policy: Policy | None = None, dependencies: bool = False
+    ) -> builtins.list[Located]:
+        """Return where the files are that would be installed, and what they must be; download nothing.
+
+        Args:
+            requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
+            policy: channel, pre-releases, yanked releases, staged rollouts.
+            dependencies: also of the dependencies.
+
+        Raises:
+            NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`.
+        """
+        from sealdex.locate import locate  # noqa: PLC0415  # few ask
+
+        asked = requests_of(requests)
+        return locate(self.queries, asked, policy, dependencies=dependencies)
+
+    def locate_for(
+        self,
+        hosts: Iterable[OtherHost],
+        *requests: Request | str,
+        policy: Policy | None = None,
+        dependencies: bool = False,
+    ) -> Iterator[Answer]:
+        """Yield what each of other hosts would take, as `locate` does for this one; see `sealdex.locate.locate_for`.
+
+        Args:
+            hosts: as `sealdex.config.environment_file.read_hosts` reads them.
+            requests: for the hosts that have no requests of their own.
+            policy: as `locate`.
+            dependencies: as `locate`.
+
+        Raises:
+            VerificationError, UnavailableError: as `refresh`: then no host gets an answer.
+        """
+        from sealdex.locate import locate_for  # noqa: PLC0415  # few ask
+
+        asked = requests_of(requests)
+        return locate_for(self.queries, hosts, asked, policy, dependencies=dependencies)
+
+    def located(self, choice: Choice) -> Located:
+        """Return where the file of a release is, after `resolve`; raises as `locate`."""
+        from sealdex.locate import located  # noqa: PLC0415  # few ask
+
+        return located(self.queries, choice)
 
     # --- which versions are in use -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ thread-safe; processes are synchronized by locks in the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sealdex.config.config import Config
-from sealdex.errors import NoRegistryError, UnavailableError
 from sealdex.events import Observer, unguarded
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
@@ -29,14 +28,12 @@ from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
 from sealdex.queries import RegistryQueries, path_of, plugin_of, requests_of
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
-from sealdex.results import AllFound, Checked, Fetched, Installed, Located, Planned, PluginInfo, Trust
+from sealdex.results import AllFound, Checked, Fetched, Installed, Planned, PluginInfo, Trust
 from sealdex.store.installations import Installation, current, installations
 
 if TYPE_CHECKING:
-    from sealdex.config.environment_file import OtherHost
     from sealdex.install.batch import Vouch
     from sealdex.install.installer import Installer
-    from sealdex.locate import Answer
     from sealdex.resolve.search import Query
     from sealdex.trust import TrustState
 
@@ -133,24 +130,6 @@ class Client:
         """
         return self.queries.documents(plugins)
 
-    def answers(
-        self, plugins: Collection[PluginId]
-    ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
-        """As `documents`, with the error instead of the document if a plugin's registry couldn't be reached.
-
-        Raises:
-            VerificationError: as `refresh`.
-        """
-        return self.queries.answers(plugins)
-
-    def known(self, plugin: PluginId) -> PluginInfo | None:
-        """Return the last verified document of a plugin, verified again without a request; None if not possible."""
-        return self.queries.known(plugin)
-
-    def trust(self, plugin: PluginId) -> Trust:
-        """Return which registry and role signed a plugin's document; raises as `documents`."""
-        return self.queries.trust(plugin)
-
     def info(self, plugin: PluginId | str) -> PluginInfo:
         """Return everything that is signed about a plugin.
 
@@ -192,53 +171,6 @@ class Client:
             VerificationError, UnavailableError: as `refresh`.
         """
         return self.queries.resolve(*requests, policy=policy, keeping=keeping, platforms=platforms)
-
-    def locate(
-        self, *requests: Request | str, policy: Policy | None = None, dependencies: bool = False
-    ) -> list[Located]:
-        """Return where the files are that would be installed, and what they must be; download nothing.
-
-        Args:
-            requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
-            policy: channel, pre-releases, yanked releases, staged rollouts.
-            dependencies: also of the dependencies.
-
-        Raises:
-            NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`.
-        """
-        from sealdex.locate import locate  # noqa: PLC0415  # few ask
-
-        asked = requests_of(requests)
-        return locate(self.queries, asked, policy, dependencies=dependencies)
-
-    def locate_for(
-        self,
-        hosts: Iterable[OtherHost],
-        *requests: Request | str,
-        policy: Policy | None = None,
-        dependencies: bool = False,
-    ) -> Iterator[Answer]:
-        """Yield what each of other hosts would take, as `locate` does for this one; see `sealdex.locate.locate_for`.
-
-        Args:
-            hosts: as `sealdex.config.environment_file.read_hosts` reads them.
-            requests: for the hosts that have no requests of their own.
-            policy: as `locate`.
-            dependencies: as `locate`.
-
-        Raises:
-            VerificationError, UnavailableError: as `refresh`: then no host gets an answer.
-        """
-        from sealdex.locate import locate_for  # noqa: PLC0415  # few ask
-
-        asked = requests_of(requests)
-        return locate_for(self.queries, hosts, asked, policy, dependencies=dependencies)
-
-    def located(self, choice: Choice) -> Located:
-        """Return where the file of a release is, after `resolve`; raises as `locate`."""
-        from sealdex.locate import located  # noqa: PLC0415  # few ask
-
-        return located(self.queries, choice)
 
     # --- installing --------------------------------------------------------------------------------------------------
 
@@ -435,7 +367,7 @@ class Client:
         with self.queries.cache_held():
             resolution = self.resolve(*requests, policy=policy)
             chosen = [choice for choice in resolution if dependencies or choice.requested]
-            return export_artifacts(self.queries.fetcher, self.queries.cache, chosen, self.trust, folder)
+            return export_artifacts(self.queries.fetcher, self.queries.cache, chosen, self.queries.trust, folder)
 
     @contextmanager
     def files_of(self, choices: Sequence[Choice]) -> Iterator[list[tuple[Choice, Path | None, Path]]]:

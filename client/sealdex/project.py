@@ -169,7 +169,9 @@ class Project:
             platforms=wanted.environments(self._client.environment),
         )
         blocks = [
-            locked_plugin(choice, self._client.trust(choice.plugin).registry, wanted.requests.get(choice.plugin))
+            locked_plugin(
+                choice, self._client.queries.trust(choice.plugin).registry, wanted.requests.get(choice.plugin)
+            )
             for choice in resolution
         ]
         after = LockDocument(plugin=tuple(sorted(blocks, key=lambda block: block.name)))

@@ -94,7 +94,7 @@ class RegistryQueries:
         self.stop = Stop()
         self.observer = guarded(observer, self.stop)
         self.store = Store(self.config.store)
-        self.cache = ContentCache(Path(self.store.cache_folder))
+        self.cache = ContentCache(Path(self.store.cache_folder), self.stop.check)
         self.builtin = Builtin(self.config.builtin_folder)
         self._transport = Transport(
             self.config.transport_settings,

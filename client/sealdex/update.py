@@ -160,7 +160,7 @@ def update_installed(
     kept.update(_held_back(resolution, [] if force else needs(store)))
     if found and not dry_run:
         command = f"update {' '.join(map(str, named))}".rstrip()
-        client.install_choices(resolution.choices, client.trust, command=command, force=force)
+        client.install_choices(resolution.choices, client.queries.trust, command=command, force=force)
     return Updated(found, kept, told, moved)
 
 

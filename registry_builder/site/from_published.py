@@ -48,7 +48,7 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.text import clean
 from sealdex.transport import Transport
-from sealdex.trust import TrustedRegistry, TrustState, check_root, fingerprint
+from sealdex.trust import Published, TrustedRegistry, TrustState, all_rows, check_root, fingerprint
 from sealdex.trust.role_marks import REALM_FIELD
 
 _BATCH = 64
@@ -175,7 +175,7 @@ def _read(folder: Path, root: bytes, transport: Transport, max_staleness: timede
         )
         state = registry.refresh()
         try:
-            catalog = registry.catalog()
+            catalog = all_rows(registry)
         except NotFoundError:
             catalog = []  # it publishes none, and its pages have no search
         documents, pins = {}, {}
@@ -184,7 +184,7 @@ def _read(folder: Path, root: bytes, transport: Transport, max_staleness: timede
         shards = _shards(registry)
         metadata: dict[str, Signed] = {}
         newest = root
-        for name, data in registry.metadata_files():  # roots come in order
+        for name, data in Published(registry).metadata():  # roots come in order
             signed: Signed = Metadata.from_bytes(data).signed
             metadata[name.removesuffix(".json").partition(".")[2] or "timestamp"] = signed
             newest = data if isinstance(signed, Root) else newest
@@ -218,13 +218,13 @@ def _documents(registry: TrustedRegistry, plugins: Sequence[PluginId]) -> Iterat
 
 
 def _together(registry: TrustedRegistry, plugins: Sequence[PluginId]) -> list[tuple[PluginId, bytes]]:
-    signed = registry.published_targets([index_target(plugin) for plugin in plugins], MAX_INDEX_BYTES)
+    signed = Published(registry).targets([index_target(plugin) for plugin in plugins], MAX_INDEX_BYTES)
     return [(plugin, signed[index_target(plugin)][1]) for plugin in plugins if index_target(plugin) in signed]
 
 
 def _shards(registry: TrustedRegistry) -> SearchFiles:
     """Return the catalog's shards; those by name if all of them are there, which mirrors that are older lack."""
-    every = registry.catalog_targets()
+    every = Published(registry).catalog_targets()
     pins = _pins(registry, [target for target in every if names_first(target) is None])
     with suppress(UnavailableError):
         pins |= _pins(registry, [target for target in every if names_first(target) is not None])
@@ -234,7 +234,7 @@ def _shards(registry: TrustedRegistry) -> SearchFiles:
 def _pins(registry: TrustedRegistry, targets: Sequence[str]) -> dict[str, TargetPin]:
     pins: dict[str, TargetPin] = {}
     for start in range(0, len(targets), _BATCH):
-        found = registry.published_targets(targets[start : start + _BATCH], MAX_SHARD_BYTES)
+        found = Published(registry).targets(targets[start : start + _BATCH], MAX_SHARD_BYTES)
         pins |= {target: target_pin(data) for target, (_, data) in found.items()}
     return pins
 

@@ -30,7 +30,7 @@ from sealdex.errors import VerificationError
 from sealdex.model.catalog import CatalogRow, CatalogShard, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.index import index_target
-from sealdex.trust import fetch_root_by_fingerprint, fingerprint
+from sealdex.trust import all_rows, fetch_root_by_fingerprint, fingerprint
 
 TIMESTAMP = "metadata/timestamp.json"
 DOCUMENT = index_target(SLACK)
@@ -324,10 +324,10 @@ def test_a_catalogue_that_is_mixed_up_is_refused(scene: Scene, how: str) -> None
     repository.publish()
     reason = "which belongs to another shard" if how == "stranger" else "is missing, or another shard"
     with pytest.raises(VerificationError, match=f"catalog/001.json .*{reason}"):
-        scene.registry().catalog()
+        all_rows(scene.registry())
     repository.set_catalogue(rows, 2)
     repository.publish()
-    assert len(scene.registry().catalog()) == len(rows)
+    assert len(all_rows(scene.registry())) == len(rows)
 
 
 # --- the first meeting -----------------------------------------------------------------------------------------------

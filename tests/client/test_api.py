@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.plugin_registry import PluginRegistry
+from support.plugin_registry import PluginRegistry, sha256
 
 from sealdex import AsyncClient, CancelledError, Client, Observer, TimedOutError, UsageError
 from sealdex.cli.command_table import COMMANDS
@@ -21,6 +21,7 @@ from sealdex.errors import NotFoundError
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.store.dependants import BreaksDependantsError
+from sealdex.store.file_lock import FileLock
 from sealdex.transport.stop import Stop
 
 SLACK = PluginId("acme", "slack")
@@ -279,3 +280,34 @@ def test_a_coroutine_doesn_t_block_the_loop(config: Path, tmp_path: Path) -> Non
             return turns
 
     assert asyncio.run(life()) == 5
+
+
+@pytest.mark.parametrize("waits_for", ["trust/public/lock", "the file's lock"])
+def test_a_call_that_waits_for_another_process_ends_when_it_is_cancelled(
+    made: PluginRegistry, config: Path, tmp_path: Path, waits_for: str
+) -> None:
+    store = tmp_path / "store"
+    path = store / waits_for
+    if waits_for == "the file's lock":
+        digest = sha256(made.files["plugins/acme/base/1.0.0/base.zip"])
+        path = store / "cache/sha256" / digest[:2] / f"{digest}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = threading.Event()
+
+    class Waits(Observer):
+        def waiting(self, why: str) -> None:
+            del why
+            waiting.set()
+
+    with Client(config, store=store, observer=Waits()) as client, FileLock(path):
+
+        def cancel() -> None:
+            assert waiting.wait(20)
+            client.cancel()
+
+        ending = threading.Thread(target=cancel)
+        ending.start()
+        with pytest.raises(CancelledError):
+            client.install("acme/base")
+        ending.join()
+        assert client.list() == []

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,9 +21,11 @@ from sealdex import Client
 from sealdex.cli.main import main
 from sealdex.config.config import load_config
 from sealdex.doctor import Finding, examine
+from sealdex.errors import UnavailableError
 from sealdex.model.ids import PluginId
 from sealdex.store.database import State
 from sealdex.store.layout import Store
+from sealdex.transport import Transport
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def test_a_full_disk_and_an_overfull_cache(config: Path, monkeypatch: pytest.Mon
     usage = shutil.disk_usage(config.parent)
     config.write_text(config.read_text() + "[cache]\nmax_bytes = 1\n")
     for free, state in ((10, "problem"), (2**29, "warning"), (2**34, "ok")):
-        monkeypatch.setattr("sealdex.doctor.shutil.disk_usage", lambda _, free=free: usage._replace(free=free))
+        monkeypatch.setattr("sealdex._host_checks.shutil.disk_usage", lambda _, free=free: usage._replace(free=free))
         assert found(config)["disk"].state == state
     finding = found(config)["cache"]
     assert (finding.state, finding.remedy) == ("warning", "sealdex cache gc")
@@ -250,3 +253,33 @@ def test_what_must_not_stay_is_a_problem_with_its_remedy(config: Path, capsys: p
     assert {each["check"] for each in problems} == {"plugins", "store"}
     assert all(each["remedy"] for each in problems)
     assert answer["error"]["code"] == "problems-found"
+
+
+def test_each_registrys_clock_is_compared_when_it_answers(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another registry may have been waited for, longer than a clock may be off."""
+    text = config.read_text(encoding="utf-8")
+    config.write_text(f'[registries.slow]\nurl = "http://127.0.0.1:9/"\nroot = "root.json"\nnamespaces = ["x"]\n{text}')
+    late, read = [1000.0], Transport.read
+
+    def reads(transport: Transport, url: str, **options: Any) -> Any:
+        if ":9/" in url:
+            late[0] = 0.0
+            raise UnavailableError("it took a thousand seconds to say nothing")
+        return read(transport, url, **options)
+
+    now = time.time
+    monkeypatch.setattr("sealdex.doctor.time", SimpleNamespace(time=lambda: now() - late[0]))
+    monkeypatch.setattr(Transport, "read", reads)
+    assert found(config)["clock"].state == "ok"
+    assert late == [0.0]
+
+
+def test_an_answer_that_lay_in_a_cache_says_nothing_else_of_the_clock() -> None:
+    """A cache in between repeats the date of the server, and says how old the answer is."""
+    with FaultServer() as cache:
+        body = b"{}"
+        cache.always("/f", Status(200, {"Date": formatdate(time.time() - 900, usegmt=True), "Age": "900"}, body))
+        with Transport() as transport:
+            date = transport.read(cache.url("/f"), max_bytes=10).date
+    assert date is not None
+    assert abs(date - time.time()) < 300

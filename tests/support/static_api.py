@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin
 
 from jsonschema import Draft202012Validator
-from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 ROOT = "api/v1/"
+
+
+def _validate(description: Any) -> None:
+    """Hold a description to OpenAPI 3.1; not beside the oldest packages that we work with."""
+    try:
+        from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415  # it may not be there
+    except ImportError:
+        if os.environ.get("PINS") == "lowest":
+            return
+        raise
+    OpenAPIV31SpecValidator(description).validate()
 
 
 class Documents:
@@ -22,7 +33,7 @@ class Documents:
     def __init__(self, site: Path) -> None:
         self.site = site
         self.description = self.plain(f"{ROOT}openapi.json")
-        OpenAPIV31SpecValidator(self.description).validate()
+        _validate(self.description)
         resource = Resource.from_contents(self.description, default_specification=DRAFT202012)
         self._registry: Registry[Any] = Registry().with_resource("urn:description", resource)
         self._paths = {

@@ -10,6 +10,7 @@ import msgspec
 from sealdex import resolve
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import NotFoundError
+from sealdex.locate import located
 from sealdex.model.decode import convert_to
 from sealdex.model.index import latest_release
 from sealdex.model.selectors import Selector, describe
@@ -43,7 +44,7 @@ def run_info(context: Context, plugin: str, *, offline: bool = False, show_all: 
             here = client.resolve(name).requested[0]
         lacks = client.queries.lacks
         lacking = {r.version: why for r in found.document.releases if (why := lacks(found.document, r)) is not None}
-        file = client.located(here) if here is not None else None
+        file = located(client.queries, here) if here is not None else None
     _show_plugin(context.out, found, here, file, lacking, None if show_all else 20)
 
 

@@ -8,21 +8,24 @@ logged; its stderr is what it says to people.
 from __future__ import annotations
 
 import os
+import queue
 import selectors
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import msgspec
 from msgspec.structs import replace
 
+from sealdex import disk
 from sealdex.config._expiry import shown_time
 from sealdex.config._grants import basic, bearer, cookies, signed_query
 from sealdex.config._secret_places import MAX_SECRET_BYTES, unreadable
@@ -161,7 +164,7 @@ class Helper:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=None if is_terminal else subprocess.PIPE,
-                cwd=self._folder if self._folder.is_dir() else os.sep,
+                cwd=self._folder if self._folder.is_dir() else self._folder.anchor or os.sep,
                 start_new_session=not is_terminal,  # on a terminal it may ask its user something
             )
         except OSError as error:
@@ -184,12 +187,15 @@ class Helper:
 
     def _program(self) -> str:
         named = self._command[0]
-        if os.sep in named:
-            return str(self._folder / named)
-        found = shutil.which(named)
-        if found is None:
+        if is_path(named, on_windows=disk.ON_WINDOWS):
+            found = str(self._folder / named)
+        elif (on_path := shutil.which(named)) is not None:
+            found = os.path.abspath(on_path)  # noqa: PTH100  # a relative folder in PATH is relative to where it was found
+        else:
             self._fail("is not there, or not executable: no folder of PATH has it")
-        return os.path.abspath(found)  # noqa: PTH100  # a relative folder in PATH is relative to where it was found
+        if disk.ON_WINDOWS and would_be_commands(found, self._command[1:]):
+            self._fail("is a script of cmd.exe, which would take a part of its arguments for commands")
+        return found
 
     def _tell(self, said: bytes) -> None:
         for line in said.decode(errors="replace").splitlines()[-_MAX_SAID_LINES:]:
@@ -204,6 +210,20 @@ class Helper:
         raise unreadable(self._owner, f"{self.shown} {why}", f"try {self.shown} by hand")
 
 
+def is_path(named: str, *, on_windows: bool) -> bool:
+    """Say whether a program is named by its path, and not searched for in PATH. Pure."""
+    return any(mark in named for mark in ("\\/:" if on_windows else "/"))
+
+
+def would_be_commands(program: str, arguments: Sequence[str]) -> bool:
+    """Say whether Windows would have cmd.exe run a program, with arguments in which it reads more than words. Pure.
+
+    Which, since no quotation is safe from it. Windows leaves blanks and full stops at the end of a name away.
+    """
+    is_script = program.lower().rstrip(" .").endswith((".bat", ".cmd"))
+    return is_script and any(mark in each for each in arguments for mark in '&|<>^%!"()\r\n')
+
+
 def _is_terminal() -> bool:
     try:
         return sys.stderr.isatty()
@@ -216,29 +236,31 @@ def _is_long(said: Mapping[str, bytes]) -> bool:
 
 
 def _talk(process: subprocess.Popen[bytes], asked: bytes, seconds: float) -> tuple[dict[str, bytes], bool]:
-    """Write to a process and read what it says; return that, and whether it ended by itself within bounds."""
+    """Write to a process and read what it says; return that, and whether it ended by itself within bounds.
+
+    What it started may keep a pipe open when it has ended.
+    """
     end = time.monotonic() + seconds
     said: dict[str, bytes] = {}
+    streams = {name: each for name in ("stdout", "stderr") if (each := getattr(process, name)) is not None}
     assert process.stdin is not None  # noqa: S101  # a pipe
-    with suppress(BrokenPipeError):  # it needn't read
+    with suppress(OSError):  # it needn't read, and may have ended
         process.stdin.write(asked)
         process.stdin.close()
-    with selectors.DefaultSelector() as selector:
-        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
-            if stream is not None:
-                selector.register(stream, selectors.EVENT_READ, name)
-        while selector.get_map():
+    is_last = False
+    with closing(_Threads(streams) if disk.ON_WINDOWS else _Selector(streams)) as ears:
+        while streams:
             left = end - time.monotonic()
             if left <= 0:
                 return said, False
-            events = selector.select(min(left, 0.1))
-            if not events and process.poll() is not None:
-                break  # something that it started keeps the pipe open
-            for key, _ in events:
-                data = os.read(key.fd, MAX_SECRET_BYTES)
+            heard = ears.hear(min(left, 0.1))
+            if not heard and is_last:
+                break
+            is_last = not heard and process.poll() is not None  # once more, for what it said just before
+            for name, data in heard:
                 if not data:
-                    selector.unregister(key.fileobj)
-                said[key.data] = said.get(key.data, b"") + data
+                    streams.pop(name, None)
+                said[name] = said.get(name, b"") + data
             if _is_long(said):
                 return said, False
     try:
@@ -248,10 +270,59 @@ def _talk(process: subprocess.Popen[bytes], asked: bytes, seconds: float) -> tup
     return said, True
 
 
+class _Selector:
+    """Reads several pipes as their bytes come."""
+
+    def __init__(self, streams: Mapping[str, IO[bytes]]) -> None:
+        self._selector = selectors.DefaultSelector()
+        for name, stream in streams.items():
+            self._selector.register(stream, selectors.EVENT_READ, name)
+
+    def hear(self, seconds: float) -> list[tuple[str, bytes]]:
+        """Return what came of which pipe within so many seconds; of one that ended, nothing."""
+        heard = []
+        for key, _ in self._selector.select(seconds):
+            heard.append((key.data, os.read(key.fd, MAX_SECRET_BYTES)))
+            if not heard[-1][1]:
+                self._selector.unregister(key.fileobj)
+        return heard
+
+    def close(self) -> None:
+        self._selector.close()
+
+
+class _Threads:
+    """The same where no more than one pipe can be waited for: on Windows."""
+
+    def __init__(self, streams: Mapping[str, IO[bytes]]) -> None:
+        self._heard: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        for name, stream in streams.items():
+            threading.Thread(target=self._read, args=(name, os.dup(stream.fileno())), daemon=True).start()
+
+    def hear(self, seconds: float) -> list[tuple[str, bytes]]:
+        """As `_Selector.hear`."""
+        with suppress(queue.Empty):
+            return [self._heard.get(timeout=seconds)]
+        return []
+
+    def close(self) -> None:
+        """Nothing to do: each thread ends with its pipe, of which it has a descriptor of its own."""
+
+    def _read(self, name: str, descriptor: int) -> None:
+        data = b"."
+        while data:
+            try:
+                data = os.read(descriptor, MAX_SECRET_BYTES)
+            except OSError:
+                data = b""
+            self._heard.put((name, data))
+        os.close(descriptor)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         with suppress(ProcessLookupError):
-            if os.getpgid(process.pid) == process.pid:
+            if hasattr(os, "killpg") and os.getpgid(process.pid) == process.pid:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ else:
     import tomli as tomllib
 
 _BYTE_ORDER_MARK = "\ufeff"  # Windows editors write it before UTF-8
+_MAX_BYTES = 64 << 20
+_PIPE_PATIENCE_S = 10.0
 _MARK = re.compile(r"(?P<kind><{7}|={7}|>{7}|\|{7})(?: .*)?\r?")
 
 
@@ -26,7 +30,7 @@ def read_toml_text(path: Path) -> str:
         ConfigError: it can't be read, or is in another encoding.
     """
     try:
-        return path.read_bytes().decode().removeprefix(_BYTE_ORDER_MARK)
+        return _bytes_of(path).decode().removeprefix(_BYTE_ORDER_MARK)
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
@@ -38,6 +42,26 @@ def read_toml_text(path: Path) -> str:
         ) from error
     except OSError as error:
         raise ConfigError(f"can't be read: {error.strerror or error}", subject=str(path)) from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Read a file; also what a shell's ``<(command)`` writes, but not for ever of a pipe that nobody writes to."""
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb", buffering=0) as file:
+        is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
+        if hasattr(os, "set_blocking") and not is_pipe:
+            os.set_blocking(file.fileno(), True)
+        data = bytearray()
+        while len(data) <= _MAX_BYTES:
+            if is_pipe:
+                import select  # noqa: PLC0415  # for pipes alone
+
+                if not select.select([file], [], [], _PIPE_PATIENCE_S)[0]:
+                    raise TimeoutError(0, f"it is a pipe, and nothing was written to it for {_PIPE_PATIENCE_S:.0f} s")
+            if not (more := file.read(1 << 20)):
+                return bytes(data)
+            data += more
+    raise OSError(0, f"it has more than {_MAX_BYTES >> 20} MiB")
 
 
 def require_toml_text(path: Path, hint: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from binascii import crc32
+from stat import S_ISREG
 
 from sealdex.disk import replace
 from sealdex.model.foreign_json import json_values
@@ -62,9 +63,13 @@ def keep(store: Store, folder: str, config: str | None, installed: list[Installa
     """Record that a lock and its inputs are in place; if that fails, the next check only takes longer."""
     place = _place(store, folder)
     draft = f"{place}.{os.getpid()}"
+    try:
+        inputs = _inputs(folder, config)
+    except OSError:
+        return
     values = {
         "format": STAMP_FORMAT,
-        "inputs": _inputs(folder, config),
+        "inputs": inputs,
         "installed": [[i.namespace, i.name, i.version, i.artifact_sha256] for i in installed],
     }
     import json  # noqa: PLC0415  # only who writes it
@@ -100,6 +105,8 @@ def _inputs(folder: str, config: str | None) -> dict[str, Any]:
 
 def _text(path: str) -> str | None:
     try:
+        if not S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # the same
+            raise OSError(path)  # a pipe can be read once, and not by who only compares
         with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123  # the same
             return file.read()
     except FileNotFoundError:

@@ -47,10 +47,16 @@ _MOST_HELD = 200
 
 
 class ContentCache:
-    """The cache below ``root`` (``<store>/cache``); creating the object does no I/O."""
+    """The cache below ``root`` (``<store>/cache``); creating the object does no I/O.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: its folder.
+        check: called while another process is waited for; what it raises ends the wait.
+    """
+
+    def __init__(self, root: Path, check: Callable[[], object] | None = None) -> None:
         self.root = root
+        self._check = check
         self.added = 0
         """Number of files added by this object."""
         self.recent: set[str] = set()
@@ -315,7 +321,7 @@ class ContentCache:
         except LockTimeoutError:
             if on_wait is not None:
                 on_wait()
-            lock.acquire()
+            lock.acquire(check=self._check)
         try:
             yield
         finally:

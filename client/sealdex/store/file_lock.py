@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sealdex import disk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -55,11 +56,12 @@ class FileLock:
         self._descriptor: int | None = None
         self._other: Any = None
 
-    def acquire(self, timeout: float = -1) -> Self:
+    def acquire(self, timeout: float = -1, *, check: Callable[[], object] | None = None) -> Self:
         """Take the lock.
 
         Args:
             timeout: in seconds; 0 to try once, less to wait for ever.
+            check: called before each pause; what it raises ends the wait.
 
         Raises:
             LockTimeoutError: somebody else held it for so long.
@@ -71,6 +73,8 @@ class FileLock:
                 left = _POLL_S if end is None else min(_POLL_S, end - time.monotonic())
                 if left <= 0:
                     raise LockTimeoutError(self.lock_file)
+                if check is not None:
+                    check()
                 time.sleep(left)
             _locks.add(self)
         self._held += 1

@@ -79,6 +79,7 @@ class OuterTlsSocket(ssl.SSLSocket):
         if pace is None:
             return super().recv(buflen, flags)
         pace.check()
+        pace.wait_for(self)
         data = super().recv(buflen, flags)
         pace.received(len(data))
         return data

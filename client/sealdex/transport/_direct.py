@@ -7,16 +7,20 @@ for addresses that have to be normalized; `place_of` knows the plain ones. Nothi
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
 import re
 import select
 import socket
 import ssl
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sealdex import disk
 from sealdex.transport._exchange import BrokenError, PacedResponse, Timeouts
+from sealdex.transport._pace import TooSlowError, current_pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -63,6 +67,8 @@ class _Connection(http.client.HTTPConnection):
 
     response_class = PacedResponse
 
+    timeout: float
+
     def __init__(self, place: Place, timeout: float, context: ssl.SSLContext | None) -> None:
         super().__init__(place.host, place.port, timeout=timeout)
         self.default_port = 443 if place.is_tls else 80  # it isn't named in the Host field
@@ -75,8 +81,7 @@ class _Connection(http.client.HTTPConnection):
             BrokenError: none does.
         """
         try:
-            # as bytes, since for text the codec of international names is imported
-            plain = socket.create_connection((self.host.encode("ascii"), self.port), self.timeout)  # type: ignore[arg-type]  # typeshed has text alone
+            plain = _connected(self.host, self.port, self.timeout)
         except socket.gaierror as error:
             raise BrokenError("its name could not be resolved", is_unreached=True) from error
         except TimeoutError as error:
@@ -232,6 +237,47 @@ class DirectResponse:
             self._keep()
         else:
             self._connection.close()
+
+
+def _connected(host: str, port: int, seconds: float) -> socket.socket:
+    """Connect to the first address of a host that answers, each within so many seconds, or until the request ends."""
+    failed: OSError | None = None
+    # as bytes, since for text the codec of international names is imported
+    for family, kind, protocol, _, address in socket.getaddrinfo(host.encode("ascii"), port, 0, socket.SOCK_STREAM):
+        try:
+            made = socket.socket(family, kind, protocol)
+        except OSError as error:  # a system without IPv6
+            failed = error
+            continue
+        try:
+            _connect(made, address, seconds)
+        except OSError as error:
+            made.close()
+            if isinstance(error, TooSlowError):
+                raise
+            failed = error
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    raise failed or OSError("no address")
+
+
+def _connect(made: socket.socket, address: Any, seconds: float) -> None:
+    made.settimeout(seconds)
+    pace = current_pace()
+    if pace is None or not pace.can_be_ended or disk.ON_WINDOWS:
+        made.connect(address)
+        return
+    made.setblocking(False)
+    code = made.connect_ex(address)
+    made.settimeout(seconds)
+    if code == errno.EINPROGRESS:
+        pace.wait_for(made, to_write=True)
+        code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 def _reason(error: Exception) -> str:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sealdex.transport._pace import current_pace
 
 if TYPE_CHECKING:
-    import socket
-
     from typing_extensions import Buffer
 
 _STATUS_LINE_BYTES = 16
@@ -74,9 +73,10 @@ class _PacedStream(io.RawIOBase):
     so the check is below it, in the raw stream that its buffered reader reads from.
     """
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: io.RawIOBase, wire: socket.socket) -> None:
         super().__init__()
         self._raw = raw
+        self._wire = wire
 
     def readable(self) -> bool:
         return True
@@ -86,6 +86,8 @@ class _PacedStream(io.RawIOBase):
         if pace is None:
             return self._raw.readinto(buffer)
         pace.check()
+        if isinstance(self._wire, socket.socket):  # else a second layer of TLS, whose first one waits
+            pace.wait_for(self._wire)
         count = self._raw.readinto(buffer)
         if count:
             pace.received(count)
@@ -103,4 +105,4 @@ class PacedResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_PacedStream(self.fp.detach()))
+        self.fp = io.BufferedReader(_PacedStream(self.fp.detach(), sock))

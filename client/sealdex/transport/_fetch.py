@@ -123,7 +123,8 @@ class Transport:
         permit: Callable[[str], None] | None = None,
         stop: Stop | None = None,
     ) -> None:
-        self._stop = stop
+        self.stop = stop
+        """Ends what takes long, also waits of others for what this transport fetches."""
         self.settings = settings or TransportSettings()
         self._credentials = credentials
         self._permit = permit
@@ -347,7 +348,7 @@ class Transport:
     def _pace(self, cancelled: threading.Event | None = None) -> Pace:
         said = self.settings
         return Pace(
-            said.no_progress_window, said.min_bytes_per_second, self._chance.clock, self._line, cancelled, self._stop
+            said.no_progress_window, said.min_bytes_per_second, self._chance.clock, self._line, cancelled, self.stop
         )
 
     def _open(
@@ -360,8 +361,8 @@ class Transport:
         attempts: Attempts,
     ) -> Answer:
         while True:
-            if self._stop is not None:
-                self._stop.check()
+            if self.stop is not None:
+                self.stop.check()
             try:
                 attempts.pace.attempt(from_start=not attempts.resumes)
                 took = stopwatch()

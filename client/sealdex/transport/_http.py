@@ -353,7 +353,7 @@ def _refusal(response: Response, url: str, grant: Grant, *, left: bool) -> Refus
             head = b""
         found = _S3_CODE.search(head)
         code = found[1].decode() if found is not None else None
-    return Refusal(url, response.status, grant, code, _date(response.headers.get("Date")), left)
+    return Refusal(url, response.status, grant, code, _clock_of(response.headers), left)
 
 
 def _with_query(url: str, query: str) -> str:
@@ -435,7 +435,7 @@ def _answer(response: Response, url: str) -> Answer:
         etag=headers.get("ETag"),
         encoding=codings_of(headers.get("Content-Encoding")),
         retry_after=_retry_after(headers),
-        date=_date(headers.get("Date")),
+        date=_clock_of(headers),
         modified=headers.get("Last-Modified"),
     )
     if response.status == 200:
@@ -455,6 +455,12 @@ def _answer(response: Response, url: str) -> Answer:
                 answer.start = int(first)
                 answer.length = int(last) - int(first) + 1  # _is_within refuses invalid values
     return answer
+
+
+def _clock_of(headers: Fields) -> float | None:
+    """Return what a server's clock says: a cache in between states how old its answer is, beside the date."""
+    date, age = _date(headers.get("Date")), _number((headers.get("Age") or "").strip())
+    return date + (age or 0) if date is not None else None
 
 
 def _date(text: str | None) -> float | None:

@@ -14,7 +14,9 @@ Only waiting counts. A busy host, a slow disk and the user's own rate limit don'
 
 from __future__ import annotations
 
+import select
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,9 +24,13 @@ from sealdex.errors import SealdexError
 from sealdex.transport.types import TransientError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from sealdex.transport.stop import Stop
+
+_SLICE_S = 0.2
+"""So long a request that was cancelled may wait on for a server that says nothing."""
 
 MIN_PROGRESS_BYTES = 1024
 """Fewer new bytes of the file than this in a window don't count as progress."""
@@ -171,7 +177,35 @@ class Pace:
         if self.verdict is not None:
             raise TooSlowError(self.verdict.reason)
 
-    def _problem(self, stalled_s: float, spent_s: float) -> TransientError | None:
+    @property
+    def can_be_ended(self) -> bool:
+        """Whether somebody else may end the request."""
+        return self.stop is not None or self._cancelled is not None
+
+    def wait_for(self, wire: socket.socket, *, to_write: bool = False) -> None:
+        """Wait until a socket has something, as long as its timeout allows, and end as soon as the request must.
+
+        Without anybody who could end the request, and where the socket may hold decrypted bytes already, nothing is
+        waited for: the call that follows does, by its own timeout.
+
+        Raises:
+            TooSlowError: as `check`.
+            TimeoutError: nothing came.
+        """
+        if not self.can_be_ended or (timeout := wire.gettimeout()) is None:
+            return
+        if (pending := getattr(wire, "pending", None)) is not None and pending():
+            return
+        end = time.monotonic() + timeout
+        while not _is_ready(wire, max(0.0, min(_SLICE_S, end - time.monotonic())), to_write=to_write):
+            self.verdict = self._ended()
+            if self.verdict is not None:
+                raise TooSlowError(self.verdict.reason)
+            if time.monotonic() >= end:
+                raise TimeoutError("timed out")
+
+    def _ended(self) -> TransientError | None:
+        """Return why somebody else has ended the request."""
         if self._cancelled is not None and self._cancelled.is_set():
             return TransientError("it was cancelled", is_final=True)
         if self.stop is not None:
@@ -179,6 +213,11 @@ class Pace:
                 self.stop.check()
             except SealdexError as error:  # the libraries below expect an OSError; `Attempts.failed` raises it again
                 return TransientError(error.message, is_final=True)
+        return None
+
+    def _problem(self, stalled_s: float, spent_s: float) -> TransientError | None:
+        if (ended := self._ended()) is not None:
+            return ended
         if stalled_s > self._window_s:
             return TransientError(
                 f"fewer than {MIN_PROGRESS_BYTES} bytes in {self._window_s:.0f} s"
@@ -190,3 +229,13 @@ class Pace:
         if self._floor and spent_s > self._window_s + self._body_bytes / self._floor:
             return TransientError(f"slower than {self._floor:.0f} bytes per second on average", is_final=True)
         return None
+
+
+def _is_ready(wire: socket.socket, seconds: float, *, to_write: bool) -> bool:
+    """Wait for a socket; an error of it counts as ready, since the next call tells it."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(wire, select.POLLOUT if to_write else select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    readers, writers, failed = select.select([] if to_write else [wire], [wire] if to_write else [], [wire], seconds)
+    return bool(readers or writers or failed)

@@ -6,6 +6,8 @@ that ask no registry must not.
     registries          the configured registries of a host, and which of them a plugin is asked for in
     first_round         begins the first requests to a registry while tuf is imported
     registry            trust in one registry: from the pinned root to verified documents
+    published           what a copy of a registry consists of, for mirrors
+    catalog             the catalog of one registry: its shards, and the rows in them
     catalog_rows        the rows of catalogs, of a very large one a few shards at a time
     roots               the pinned root: its fingerprint, whether it is one, finding it by fingerprint
     errors              errors of tuf as errors of Sealdex
@@ -37,6 +39,8 @@ from sealdex.lazy import exports
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.trust._fetcher import stated_version
+    from sealdex.trust.catalog import all_rows, row_parts
+    from sealdex.trust.published import Published
     from sealdex.trust.registries import Registries
     from sealdex.trust.registry import Places, TrustedRegistry, TrustState
     from sealdex.trust.roots import check_root, fetch_root_by_fingerprint, fingerprint
@@ -46,6 +50,8 @@ else:
         __name__,
         {
             "_fetcher": ("stated_version",),
+            "catalog": ("all_rows", "row_parts"),
+            "published": ("Published",),
             "registries": ("Registries",),
             "registry": ("Places", "TrustState", "TrustedRegistry"),
             "roots": ("check_root", "fetch_root_by_fingerprint", "fingerprint"),
@@ -58,12 +64,15 @@ __all__ = [
     "BundleRefusedError",
     "BundleVerifier",
     "Places",
+    "Published",
     "Registries",
     "SignedBy",
     "TrustState",
     "TrustedRegistry",
+    "all_rows",
     "check_root",
     "fetch_root_by_fingerprint",
     "fingerprint",
+    "row_parts",
     "stated_version",
 ]

@@ -196,7 +196,9 @@ class Registries:
 
         So no registry can show a plugin under a name that belongs to another registry.
         """
-        return [partial(self._own, name, read) for read in self._refreshed(name).catalog_parts()]
+        from sealdex.trust.catalog import row_parts as parts_of  # noqa: PLC0415  # who installs by name needs none of it
+
+        return [partial(self._own, name, read) for read in parts_of(self._refreshed(name))]
 
     def _own(self, name: str, read: ReadRows) -> list[CatalogRow]:
         return [row for row in read() if self._is_of(name, row.namespace)]

@@ -19,31 +19,21 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
 from tuf.api.metadata import TargetFile
 
-from sealdex.errors import NotFoundError, SealdexError, UnavailableError
+from sealdex.errors import SealdexError, UnavailableError
 from sealdex.log import Log, stopwatch
-from sealdex.model.catalog import (
-    CATALOG_FORMAT,
-    MAX_SHARD_BYTES,
-    CatalogRow,
-    CatalogShard,
-    is_catalog_target,
-    shard_of,
-    shard_target,
-)
 from sealdex.model.decode import DocumentError, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust._clock_reset import disbelieve, disbelieved_in
-from sealdex.trust._documents import DocumentStore, published_name
+from sealdex.trust._documents import DocumentStore
 from sealdex.trust._lock_holder import holder_of, note_holder
 from sealdex.trust._session import TrustSession
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
@@ -57,12 +47,8 @@ _WORTH_SAYING = timedelta(hours=1)
 LOCK_PATIENCE_S = 600.0
 """Seconds that another process may hold the lock. A transfer without progress ends long before that."""
 
-_LARGE_CATALOG = 48 * 1024 * 1024
-"""Bytes of all shards, some 130,000 plugins, above which they aren't held in memory together."""
-_SHARDS_AT_ONCE = 4
-
 K = TypeVar("K")
-D = TypeVar("D", IndexDocument, CatalogShard)
+D = TypeVar("D", bound=Struct)
 
 
 class TrustState(Struct, frozen=True):
@@ -197,7 +183,7 @@ class TrustedRegistry:
         self._threads = threading.RLock()
         self._lock = FileLock(folder / "lock")
         self._session: TrustSession | None = None
-        self._store = DocumentStore(
+        self.store = DocumentStore(
             name,
             *((self.addresses, "targets/") if places is None else (Addresses([places.targets_url]), "")),
             self._places.documents_folder,
@@ -229,61 +215,15 @@ class TrustedRegistry:
     def indexes(self, plugins: Iterable[PluginId]) -> dict[PluginId, IndexDocument | None]:
         """Return the index documents of several plugins, as `index` does, fetching missing ones in parallel."""
         paths = {plugin: index_target(plugin) for plugin in plugins}
-        documents = self._documents(paths, MAX_INDEX_BYTES)
+        documents = self.documents(paths, MAX_INDEX_BYTES)
         return {plugin: None if data is None else self.read_index(plugin, data) for plugin, data in documents.items()}
 
     def signed_by(self, plugin: PluginId) -> str | None:
         """Return the role that signs for a plugin: ``packages`` or that of a claimed namespace; None if none does."""
         path = index_target(plugin)
-        self._target_infos([path])
+        self.target_infos([path])
         with self._threads:
             return self._session.signer(path) if self._session else None
-
-    def catalog(self) -> list[CatalogRow]:
-        """Return the rows of all plugins, in the order of shards.
-
-        Raises:
-            NotFoundError: the registry publishes no catalog.
-            VerificationError, UnavailableError, FormatTooNewError: as `index`.
-        """
-        shards = self._shard_count()
-        return self._rows_of(range(shards), shards)
-
-    def catalog_parts(self) -> list[Callable[[], list[CatalogRow]]]:
-        """Return what reads the rows of all plugins, in the order of shards; of a large catalog a few shards at a time.
-
-        Each verifies again what it reads, so nothing has to stay in memory. Shards are kept on disk.
-
-        Raises:
-            NotFoundError, VerificationError, UnavailableError, FormatTooNewError: as `catalog`; parts as well.
-        """
-        shards = self._shard_count()
-        infos, _ = self._target_infos(map(shard_target, range(shards)))
-        if sum(info.length for info in infos.values() if info is not None) <= _LARGE_CATALOG:
-            rows = self._rows_of(range(shards), shards)
-            return [lambda: rows]
-        numbers = [range(start, min(start + _SHARDS_AT_ONCE, shards)) for start in range(0, shards, _SHARDS_AT_ONCE)]
-        return [partial(self._rows_of, each, shards) for each in numbers]
-
-    def _shard_count(self) -> int:
-        first = self._shards([0])[0]
-        if first is None:
-            raise NotFoundError(
-                f"registry '{self.name}' publishes no catalog, so it can't be searched",
-                hint="install by name: sealdex install NAMESPACE/NAME",
-            )
-        return first.shards
-
-    def _rows_of(self, numbers: Iterable[int], shards: int) -> list[CatalogRow]:
-        rows: list[CatalogRow] = []
-        for number, shard in self._shards(numbers).items():
-            if shard is None or shard.shard != number or shard.shards != shards:
-                raise mixed_up(self.name, shard_target(number), "is missing, or another shard is in its place")
-            strangers = [row.id for row in shard.plugins if shard_of(row.id, shards) != number]
-            if strangers:
-                raise mixed_up(self.name, shard_target(number), f"holds {strangers[0]}, which belongs to another shard")
-            rows += shard.plugins
-        return rows
 
     def target_bytes(self, path: str, max_bytes: int) -> bytes | None:
         """Return the verified bytes of any signed file, or None if that path is not signed.
@@ -297,75 +237,7 @@ class TrustedRegistry:
         Raises:
             VerificationError, UnavailableError: as `index`.
         """
-        return self._documents({path: path}, max_bytes)[path]
-
-    # --- what a mirror copies ----------------------------------------------------------------------------------------
-
-    def all_plugins(self) -> list[PluginId]:
-        """Return every plugin that some role signs, sorted; all metadata is loaded and verified for it.
-
-        Raises:
-            VerificationError, UnavailableError: as `refresh`.
-        """
-        with self._locked():
-            session = self._fresh_session()
-            try:
-                session.load_all_roles()
-            except SealdexError:
-                self._session = None
-                raise
-            found = {plugin for path in session.signed_paths() if (plugin := _plugin_of(path)) is not None}
-        return sorted(found)
-
-    def catalog_targets(self) -> list[str]:
-        """Return the target paths of the catalog, sorted: shards with all rows, and those by name where there are some.
-
-        Raises:
-            VerificationError, UnavailableError: as `refresh`.
-        """
-        infos, _ = self._target_infos([shard_target(0)])
-        if infos[shard_target(0)] is None:
-            return []
-        with self._locked():
-            signed = self._fresh_session().signed_paths()
-            return sorted({path for path in signed if is_catalog_target(path)})
-
-    def metadata_files(self) -> Iterator[tuple[str, bytes]]:
-        """Yield name and bytes of each metadata file that the questions so far have verified; the timestamp last.
-
-        Raises:
-            VerificationError, UnavailableError: as `refresh`.
-        """
-        with self._locked():
-            yield from self._fresh_session().files()
-
-    def published_targets(
-        self,
-        paths: Iterable[str],
-        max_bytes: int,
-        on_bad: Callable[[str, str, SealdexError], None] | None = None,
-    ) -> dict[str, tuple[str, bytes]]:
-        """Return, by target path, the place in the published tree and the verified bytes of what is signed.
-
-        Args:
-            paths: TUF target paths; those that nobody signs are left out.
-            max_bytes: a larger file is refused before it is requested.
-            on_bad: told target path, place and error of each that is missing or wrong, which is then left out.
-
-        Raises:
-            VerificationError, UnavailableError: as `index`.
-        """
-        infos, digest_in_name = self._target_infos(list(paths))
-        signed = {info.path: info for info in infos.values() if info is not None}
-        places = {path: f"targets/{published_name(info, digest_in_name)}" for path, info in signed.items()}
-        found = self._store.read(
-            signed.values(),
-            max_bytes,
-            digest_in_name=digest_in_name,
-            are_many=True,
-            on_bad=None if on_bad is None else lambda path, error: on_bad(path, places[path], error),
-        )
-        return {path: (place, found[path]) for path, place in places.items() if path in found}
+        return self.documents({path: path}, max_bytes)[path]
 
     # --- metadata, under the lock --------------------------------------------------------------------------------
 
@@ -389,7 +261,8 @@ class TrustedRegistry:
                             f"{holder_of(self.folder)} is reading the metadata of registry '{self.name}' from "
                             f"{public_url(self.url)}: waiting for it (at most {LOCK_PATIENCE_S / 60:.0f} minutes)"
                         )
-                    self._lock.acquire(timeout=LOCK_PATIENCE_S)
+                    stop = self._transport.stop
+                    self._lock.acquire(timeout=LOCK_PATIENCE_S, check=None if stop is None else stop.check)
                 note_holder(self.folder)
             except LockTimeoutError as error:
                 raise UnavailableError(
@@ -491,20 +364,31 @@ class TrustedRegistry:
             time=session.judgement,
         )
 
-    def _target_infos(self, paths: Iterable[str]) -> tuple[dict[str, TargetFile | None], bool]:
-        """Return what is signed about each path, and whether published targets carry their digest in their name."""
+    @contextmanager
+    def session(self) -> Iterator[TrustSession]:
+        """Yield the verified state, under the lock; after an error in the block the next query starts over.
+
+        Raises:
+            VerificationError, UnavailableError: as `refresh`.
+        """
         with self._locked():
             session = self._fresh_session()
             try:
-                return session.target_infos(paths), session.root.consistent_snapshot is True
+                yield session
             except SealdexError:
-                self._session = None  # it may have loaded metadata that was then refused: the next query starts over
+                self._session = None  # it may have loaded metadata that was then refused
                 raise
 
-    def _documents(self, paths: Mapping[K, str], max_bytes: int) -> dict[K, bytes | None]:
-        infos, digest_in_name = self._target_infos(paths.values())
+    def target_infos(self, paths: Iterable[str]) -> tuple[dict[str, TargetFile | None], bool]:
+        """Return what is signed about each path, and whether published targets carry their digest in their name."""
+        with self.session() as session:
+            return session.target_infos(paths), session.root.consistent_snapshot is True
+
+    def documents(self, paths: Mapping[K, str], max_bytes: int) -> dict[K, bytes | None]:
+        """Return the verified bytes of signed files by the keys of their target paths; None for what nobody signs."""
+        infos, digest_in_name = self.target_infos(paths.values())
         signed = [info for info in infos.values() if info is not None]
-        found = self._store.read(signed, max_bytes, digest_in_name=digest_in_name)
+        found = self.store.read(signed, max_bytes, digest_in_name=digest_in_name)
         return {key: found.get(path) for key, path in paths.items()}
 
     # --- what documents say ------------------------------------------------------------------------------------------
@@ -516,19 +400,17 @@ class TrustedRegistry:
             VerificationError: it is another plugin's, or signed but unreadable.
             FormatTooNewError: the document needs a newer sealdex.
         """
-        document = self._decoded(data, IndexDocument, INDEX_FORMAT, index_target(plugin))
+        document = self.decoded(data, IndexDocument, INDEX_FORMAT, index_target(plugin))
         if document.id != plugin:
             raise mixed_up(self.name, index_target(plugin), f"is the document of {document.id}")
         return document
 
-    def _shards(self, numbers: Iterable[int]) -> dict[int, CatalogShard | None]:
-        found = self._documents({n: shard_target(n) for n in numbers}, MAX_SHARD_BYTES)
-        return {
-            number: None if data is None else self._decoded(data, CatalogShard, CATALOG_FORMAT, shard_target(number))
-            for number, data in found.items()
-        }
+    def decoded(self, data: bytes, kind: type[D], newest_format: int, path: str) -> D:
+        """Decode the verified bytes of a signed file.
 
-    def _decoded(self, data: bytes, kind: type[D], newest_format: int, path: str) -> D:
+        Raises:
+            VerificationError: it can't be read. FormatTooNewError: it needs a newer sealdex.
+        """
         try:
             return read_wire(data, kind, newest_format=newest_format, what=path)
         except DocumentError as error:
@@ -540,10 +422,3 @@ def _sweep(metadata_folder: Path) -> None:
     for leftover in metadata_folder.glob("tmp*"):
         with suppress(OSError):
             leftover.unlink()
-
-
-def _plugin_of(path: str) -> PluginId | None:
-    """Return the plugin whose index document a target path names, or None."""
-    folder, _, name = path.rpartition("/")
-    plugin = PluginId(folder.removeprefix("index/"), name.removesuffix(".json"))
-    return plugin if index_target(plugin) == path else None

@@ -19,6 +19,9 @@ from support.commands import captured
 from support.fault_server import Fault, FaultServer, Redirect, Request, Status
 from support.plugin_registry import PluginRegistry
 
+from sealdex import disk
+from sealdex.cli.commands.registry_auth import words_of
+from sealdex.config._helper import is_path, would_be_commands
 from sealdex.config.config import load_config, parse_config
 from sealdex.config.credentials import credentials_for
 from sealdex.config.document import AuthSection, RegistrySection
@@ -58,6 +61,13 @@ def credentials(
     return credentials_for({"team": section}, folder, None, said.append if said is not None else None)
 
 
+@pytest.fixture(params=[False, True], ids=["here", "as on Windows"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Helpers are listened to by threads where several pipes can't be waited for."""
+    monkeypatch.setattr(disk, "ON_WINDOWS", request.param)
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(
     ("answer", "sent"),
     [
@@ -81,6 +91,7 @@ def test_a_signed_query_of_a_helper_is_added_to_addresses(tmp_path: Path) -> Non
     assert given.grant(f"{URL}x").query == f"Policy=x&Signature={SECRET}"
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -136,6 +147,7 @@ def test_a_helper_that_is_not_there_or_cannot_be_run(tmp_path: Path, monkeypatch
         credentials(tmp_path, "helper").grant(f"{URL}x")
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_helper_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     body = f"""
         import subprocess
@@ -161,6 +173,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("either_way")
 def test_what_keeps_running_behind_a_helper_is_not_waited_for(tmp_path: Path) -> None:
     body = f"""
         import subprocess
@@ -438,3 +451,47 @@ def test_attack_no_project_lock_or_variable_names_a_program(
     assert load_config().document.auth == {}
     assert run("search", "x", "--set", f"auth.command={evil}").code == 2
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "here", "on_windows"),
+    [
+        ("vault-login --team 'a b'", ["vault-login", "--team", "a b"], ["vault-login", "--team", "'a", "b'"]),
+        (r'"C:\Program Files\x.exe" -t "a b"', [r"C:\Program Files\x.exe", "-t", "a b"], None),
+        (r"C:\tools\login.exe", ["C:toolslogin.exe"], [r"C:\tools\login.exe"]),
+        (r'\\server\share\login.exe "" #x', [r"\servershare" + "login.exe", "", "#x"], None),
+    ],
+)
+def test_a_command_is_taken_apart_as_its_users_shell_does(
+    command: str, here: list[str], on_windows: list[str] | None
+) -> None:
+    assert words_of(command, on_windows=False) == here
+    assert words_of(command, on_windows=True) == (on_windows or shlex.split(command.replace("\\", "\\\\")))
+
+
+@pytest.mark.parametrize("on_windows", [False, True])
+def test_a_quotation_that_does_not_end_is_not_a_command(on_windows: bool) -> None:
+    with pytest.raises(ValueError, match="No closing quotation"):
+        words_of('login "a b', on_windows=on_windows)
+
+
+def test_a_program_is_searched_for_unless_its_path_is_given() -> None:
+    named = ["login", "./login", r".\login.exe", "C:login", "bin/login"]
+    assert [is_path(each, on_windows=False) for each in named] == [False, True, False, False, True]
+    assert [is_path(each, on_windows=True) for each in named] == [False, True, True, True, True]
+
+
+def test_attack_arguments_are_never_commands_to_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``gcloud`` is a script of cmd.exe there, which no quotation keeps from reading ``&`` and ``%``."""
+    assert not would_be_commands(r"C:\gcloud.CMD", ["auth", "print-access-token", "--account=kai@example.org", "a b"])
+    assert not would_be_commands(r"C:\login.exe", ["a&b"])
+    for argument in ("a&calc", "%PATH%", 'a"b', "a|b", "a\nb", "a^b", "!x!"):
+        for program in (r"C:\gcloud.cmd", r"C:\login.BAT", r"C:\login.bat. ."):
+            assert would_be_commands(program, ["x", argument]), (program, argument)
+    script = tmp_path / "login.cmd"
+    script.write_text(f"#!/bin/sh\necho {SECRET}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(disk, "ON_WINDOWS", True)
+    assert credentials(tmp_path, [str(script), "a"]).grant(f"{URL}x").headers
+    with pytest.raises(CredentialsError, match=r"login\.cmd is a script of cmd\.exe"):
+        credentials(tmp_path, [str(script), "a&b"]).grant(f"{URL}x")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from support.commands import Run
 from support.tree_server import TreeServer
 
-from sealdex.config.toml_reader import sides_of_merge
+from sealdex.config.toml_reader import read_toml_text, sides_of_merge
+from sealdex.errors import ConfigError
 from sealdex.lockfile.lock_file import read_lock
 
 
@@ -117,3 +120,40 @@ def test_both_sides_of_a_merge() -> None:
     assert sides_of_merge(text) == ("a\nb\ne", "a\nd\ne")
     for broken in ("a", "<<<<<<< a", "=======\n", "<<<<<<< a\n>>>>>>> b", "<<<<<<< a\n=======\n<<<<<<< b\n>>>>>>> c"):
         assert sides_of_merge(broken) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+@pytest.mark.parametrize("name", ["sealdex.lock", "sealdex.toml"])
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(
+    run: Run, want: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("sealdex.config.toml_reader._PIPE_PATIENCE_S", 0.01)
+    want('"acme/slack" = "^1"')
+    assert run("lock").code == 0
+    assert run("ensure").code == 0  # from now on it is compared with what was there
+    path = tmp_path / "project" / name
+    path.unlink()
+    os.mkfifo(path)
+    for command in ("ensure", "lock", "update"):
+        ran = run(command)
+        assert ran.code == 1, (command, ran.err)
+        assert "pipe" in ran.err, command
+        assert path.is_fifo(), command
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_what_a_program_writes_to_a_pipe_is_read(tmp_path: Path) -> None:
+    """``<(command)`` of a shell, wherever a file of TOML may be named."""
+    path = tmp_path / "config.toml"
+    os.mkfifo(path)
+    text = "# a\n" * 40_000  # more than a pipe takes at once
+    writing = threading.Thread(target=lambda: path.write_text(text))
+    writing.start()
+    assert read_toml_text(path) == text
+    writing.join()
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="more than 64 MiB"):
+        read_toml_text(Path("/dev/zero"))
+    assert read_toml_text(Path("/dev/null")) == ""

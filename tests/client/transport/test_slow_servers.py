@@ -19,9 +19,10 @@ from support.fake_time import FakeTime
 from support.fault_server import Endless, FaultServer
 from support.trickle_server import TrickleServer
 
-from sealdex.errors import UnavailableError
+from sealdex.errors import CancelledError, TimedOutError, UnavailableError
 from sealdex.transport import TransientError, Transport, TransportSettings
 from sealdex.transport._pace import Line, Pace, TooSlowError
+from sealdex.transport.stop import Stop
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OPEN_END = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
@@ -225,3 +226,77 @@ def test_what_is_read_from_its_start_each_time_has_to_gain_more_each_time(time: 
             attempts.reached(position)
             counted += attempts._best != before
     assert counted < 120
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, threading.Event]]:
+    """A server that takes a connection and says nothing, and what is set once it has read something."""
+    reached = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            try:
+                taken.append(listening.accept()[0])
+                taken[0].recv(1)
+                reached.set()
+            except OSError:
+                return
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}", reached
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(20)
+        for each in taken:
+            each.close()
+
+
+PATIENT = TransportSettings(read_timeout=3600, connect_timeout=3600, no_progress_window=3600, retries=0)
+
+
+def cancelled_read(url: str, stop: Stop, reached: threading.Event | None) -> None:
+    def cancel() -> None:
+        if reached is not None:
+            assert reached.wait(20)
+        stop.cancel()
+
+    thread = threading.Thread(target=cancel)
+    with Transport(PATIENT, stop=stop) as transport:
+        thread.start()
+        try:
+            with pytest.raises(CancelledError):
+                transport.read(url, max_bytes=1000)
+        finally:
+            thread.join(20)
+
+
+def test_a_cancelled_request_ends_while_a_server_says_nothing(silent: tuple[str, threading.Event]) -> None:
+    place, reached = silent
+    cancelled_read(f"http://{place}/f", Stop(), reached)
+
+
+def test_a_cancelled_request_ends_while_a_proxy_says_nothing(
+    silent: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, reached = silent
+    monkeypatch.setenv("HTTP_PROXY", f"http://{place}")
+    cancelled_read("http://registry.example/f", Stop(), reached)
+
+
+def test_a_cancelled_request_ends_while_no_connection_comes_about() -> None:
+    """A firewall that drops packets: here a server whose queue is full."""
+    with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for each in (first, second):
+            each.setblocking(False)
+            each.connect_ex(listening.getsockname())
+        cancelled_read(f"http://127.0.0.1:{listening.getsockname()[1]}/f", Stop(), None)
+
+
+def test_time_that_is_over_ends_a_request_while_a_server_says_nothing(silent: tuple[str, threading.Event]) -> None:
+    place, reached = silent
+    stop = Stop(lambda: 100.0 if reached.is_set() else 0.0)
+    with Transport(PATIENT, stop=stop) as transport, stop.within(50), pytest.raises(TimedOutError):
+        transport.read(f"http://{place}/f", max_bytes=1000)

@@ -15,7 +15,7 @@ from sealdex.model.catalog import CatalogRow, shard_target
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 from sealdex.transport import Transport
-from sealdex.trust import TrustedRegistry, fingerprint
+from sealdex.trust import TrustedRegistry, all_rows, fingerprint, row_parts
 
 TIMESTAMP = "metadata/timestamp.json"
 
@@ -89,7 +89,7 @@ def test_many_plugins_cost_no_more_rounds_than_one(scene: Scene) -> None:
     scene.server.expect_rounds({TIMESTAMP, "metadata/2.root.json", BUNDLE}, {repository.key(role) for role in bins})
     registry = scene.registry()
     registry.refresh()
-    registry._target_infos([index_target(p) for p in plugins])
+    registry.target_infos([index_target(p) for p in plugins])
     assert scene.server.out_of_turn == []
     assert scene.server.rounds_left == 0
     scene.server.expect_rounds({repository.target_key(index_target(p)) for p in plugins[:8]})
@@ -200,19 +200,19 @@ def test_the_catalogue_is_all_shards_the_rest_in_one_round(scene: Scene) -> None
     registry.refresh()
     shards = [repository.target_key(shard_target(n)) for n in range(4)]
     scene.server.expect_rounds({repository.key("catalog")}, {shards[0]}, set(shards[1:]))
-    assert sorted(registry.catalog(), key=lambda r: r.id) == sorted(rows(40), key=lambda r: r.id)
+    assert sorted(all_rows(registry), key=lambda r: r.id) == sorted(rows(40), key=lambda r: r.id)
     assert scene.server.out_of_turn == []
     scene.server.expect_rounds()
-    assert len(registry.catalog()) == 40
+    assert len(all_rows(registry)) == 40
     assert scene.server.requests == []
 
 
 def test_a_large_catalog_is_read_in_parts_and_verified_each_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.repository.set_catalogue(rows(400), 16)
     scene.repository.publish()
-    [whole] = scene.registry().catalog_parts()
-    monkeypatch.setattr("sealdex.trust.registry._LARGE_CATALOG", 1000)
-    parts = scene.registry().catalog_parts()
+    [whole] = row_parts(scene.registry())
+    monkeypatch.setattr("sealdex.trust.catalog._LARGE_CATALOG", 1000)
+    parts = row_parts(scene.registry())
     assert len(parts) == 4
     assert [row for part in parts for row in part()] == whole()
     kept = next(scene.registry().folder.glob("documents/catalog%2F00f.json"))
@@ -222,7 +222,7 @@ def test_a_large_catalog_is_read_in_parts_and_verified_each_time(scene: Scene, m
 
 def test_a_registry_without_catalogue_says_how_to_go_on(scene: Scene) -> None:
     with pytest.raises(NotFoundError, match="publishes no catalog") as caught:
-        scene.registry().catalog()
+        all_rows(scene.registry())
     assert "sealdex install" in (caught.value.hint or "")
 
 
@@ -335,7 +335,10 @@ def test_a_bundle_that_hangs_is_not_waited_for(scene: Scene, monkeypatch: pytest
             # what the bundle would have brought was asked for: nobody waited until it came after all
             assert scene.repository.key("snapshot") in scene.server.requests
             assert held.reached.wait(20)
-            assert [thread.daemon for thread in threading.enumerate() if thread.name == "recent.bundle"] == [True]
+            for thread in [each for each in threading.enumerate() if each.name == "recent.bundle"]:
+                assert thread.daemon
+                thread.join(20)  # it isn't waited for by its server any more either
+                assert not thread.is_alive()
     finally:
         held.released.set()
 

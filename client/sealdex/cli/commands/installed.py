@@ -81,7 +81,7 @@ def _of_types(context: Context, types: tuple[str, ...]) -> dict[tuple[str, str],
     found, unknown = {}, []
     with context.client("looking", offline=True) as client:
         for plugin in dict.fromkeys(PluginId(*i.id) for i in client.list()):
-            known = client.known(plugin)
+            known = client.queries.known(plugin)
             if known is None:
                 unknown.append(str(plugin))
             elif normalise_type(known.document.type) in wanted:

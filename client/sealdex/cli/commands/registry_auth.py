@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sealdex import disk
 from sealdex.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,9 +80,24 @@ def auth_of(options: Mapping[str, str | None]) -> dict[str, Any] | None:
     return {"type": kind, **given}
 
 
+def words_of(command: str, *, on_windows: bool) -> list[str]:
+    r"""Return the words of a command line as its user's shell would take them apart. Pure.
+
+    On Windows a backslash is a part of a path, and only double quotes group words: ``"C:\Program Files\x.exe" --team``.
+
+    Raises:
+        ValueError: a quotation that doesn't end.
+    """
+    reader = shlex.shlex(command, posix=True, punctuation_chars=False)
+    reader.whitespace_split, reader.commenters = True, ""
+    if on_windows:
+        reader.escape, reader.quotes = "", '"'
+    return list(reader)
+
+
 def _words(command: str) -> list[str]:
     try:
-        return shlex.split(command)
+        return words_of(command, on_windows=disk.ON_WINDOWS)
     except ValueError as error:
         raise UsageError(
             f"--command is not a valid command: {error}",

@@ -184,12 +184,14 @@ def search(
 
 def _located(client: Client, shown: Sequence[Found]) -> dict[PluginId, dict[str, Any]]:
     """Return the file that this host would install of each plugin; None where nothing fits it."""
+    from sealdex.locate import locate  # noqa: PLC0415  # `--help` needn't wait for it
+
     client.documents([hit.row.id for hit in shown])  # all at once: what is asked one by one below is at hand then
     found: dict[PluginId, dict[str, Any]] = {}
     for hit in shown:
         found[hit.row.id] = {"file": None}
         with suppress(NotFoundError):  # no release fits this host, or a dependency isn't to be had
-            [each] = client.locate(resolve.Request(hit.row.id))
+            [each] = locate(client.queries, [resolve.Request(hit.row.id)])
             found[hit.row.id] = {
                 "file": {
                     "version": each.choice.release.version,

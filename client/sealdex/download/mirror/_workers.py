@@ -25,9 +25,11 @@ def each_of(files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], thr
     failed: list[tuple[str, str]] = []
     broken: list[BaseException] = []
 
+    is_over = threading.Event()
+
     def work() -> None:
         while (file := queue.get()) is not None:
-            if broken or len(failed) > MOST_FAILURES:
+            if is_over.is_set() or broken or len(failed) > MOST_FAILURES:
                 continue
             try:
                 do(file)
@@ -44,6 +46,9 @@ def each_of(files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], thr
             if broken or len(failed) > MOST_FAILURES:
                 break
             queue.put(file)
+    except BaseException:
+        is_over.set()  # nobody wants what is still waiting: the user has interrupted it, or the list broke off
+        raise
     finally:
         for _ in workers:
             queue.put(None)

@@ -41,7 +41,7 @@ from sealdex.errors import InstallError, NotFoundError, SealdexError
 from sealdex.model.decode import decode_as, encode_json
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Addresses, Transport, public_url
-from sealdex.trust import TrustedRegistry, TrustState
+from sealdex.trust import Published, TrustedRegistry, TrustState
 from sealdex.trust.metadata_bundle import Packer
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ class _Run:
                 self._put_metadata(key, data)
                 bundle.add(f"{version}.root.json", data)
                 reached.write(f"{key}\n")
-            for name, data in self._registry.metadata_files():
+            for name, data in Published(self._registry).metadata():
                 key = f"metadata/{name}"
                 reached.write(f"{key}\n")
                 if key == TIMESTAMP_KEY:

@@ -137,7 +137,7 @@ class Holdings:
         """Return the error for documents that couldn't be had: of a mirror's selection, if that is why."""
         for plugin in plugins:
             if (words := self._why(plugin, lambda shelf, plugin=plugin: shelf.has_plugin(plugin))) is not None:  # type: ignore[misc]  # mypy can't infer a lambda with a default
-                return _not_there(str(plugin), words)
+                return _not_there(str(plugin), words, error)
         return error
 
     def lacks_plugin(self, plugin: PluginId) -> str | None:
@@ -162,7 +162,7 @@ class Holdings:
             if document is not None and release is not None:
                 wanted = next((each for each in release.artifacts if each.file == file), None)
                 if (words := self._why(plugin, lambda shelf: shelf.has(document, release, wanted))) is not None:
-                    return _not_there(f"{plugin} {version}", words)
+                    return _not_there(f"{plugin} {version}", words, error)
         return error
 
     def _why(self, plugin: PluginId, has: Callable[[Shelf], bool]) -> str | None:
@@ -247,10 +247,11 @@ def _read_kept(path: Path) -> dict[str, MirrorRecord | None]:
         return {}
 
 
-def _not_there(what: str, words: str) -> NotOnMirrorError:
+def _not_there(what: str, words: str, error: SealdexError) -> NotOnMirrorError:
     return NotOnMirrorError(
-        f"{what} is not on this mirror: {words}",
+        f"{what} is not on this mirror: {words}\n{error.message}",
         subject=what,
+        details=error.details,
         untouched="nothing was installed",
         hint="ask the mirror's operator for it; to accept older releases that the mirror has: partial = true for "
         "the registry in config.toml",

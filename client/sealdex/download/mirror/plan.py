@@ -20,7 +20,7 @@ from sealdex.errors import NotFoundError, SealdexError, VerificationError
 from sealdex.model.catalog import MAX_SHARD_BYTES
 from sealdex.model.ids import PluginId
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
-from sealdex.trust import TrustedRegistry
+from sealdex.trust import Published, TrustedRegistry
 
 _BATCH = 64
 """Plugins whose documents are read at a time."""
@@ -71,12 +71,12 @@ def plan_files(
         VerificationError: as the registry does, or a lock names another release of that version.
         UnavailableError: as the registry does.
     """
-    locked, missing = locked_of(selection), _Missing()
+    locked, missing, published = locked_of(selection), _Missing(), Published(registry)
     wants = named_wants(selection)
     for plugin in locked:
         wants.setdefault(plugin, [])
     if not selection.names_plugins:
-        everything = registry.all_plugins()
+        everything = published.plugins()
         for plugin in everything:
             if asked := wants_of_namespace(selection, plugin.namespace):
                 wants.setdefault(plugin, []).extend(asked)
@@ -89,13 +89,13 @@ def plan_files(
             on_bad(key, error)
 
     telling = left_out if on_bad is not None else None
-    yield from _shards(registry, telling)
+    yield from _shards(published, telling)
     done: set[tuple[PluginId, str]] = set()
     seen: set[PluginId] = set()
     waiting = sorted(wants)
     while waiting:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
-        signed = registry.published_targets([index_target(plugin) for plugin in batch], MAX_INDEX_BYTES, telling)
+        signed = published.targets([index_target(plugin) for plugin in batch], MAX_INDEX_BYTES, telling)
         for plugin in batch:
             if (target := signed.get(index_target(plugin))) is None:
                 if index_target(plugin) not in bad:
@@ -152,12 +152,12 @@ def _further(dependencies: Mapping[PluginId, list[Want]], wants: dict[PluginId, 
     return again
 
 
-def _shards(registry: TrustedRegistry, on_bad: Callable[[str, str, SealdexError], None] | None) -> Iterator[Target]:
+def _shards(published: Published, on_bad: Callable[[str, str, SealdexError], None] | None) -> Iterator[Target]:
     """Yield all shards of the catalog, whatever is selected: a row that is carried is carried as it was signed."""
-    paths = registry.catalog_targets()
+    paths = published.catalog_targets()
     for start in range(0, len(paths), _BATCH):
         batch = paths[start : start + _BATCH]
-        yield from map(Target, registry.published_targets(batch, MAX_SHARD_BYTES, on_bad).values())
+        yield from map(Target, published.targets(batch, MAX_SHARD_BYTES, on_bad).values())
 
 
 class _Missing:

@@ -29,7 +29,7 @@ from sealdex.errors import InstallError, SealdexError, UnavailableError
 from sealdex.model.decode import decode_as, encode_json
 from sealdex.store.hashing import NO_FOLLOW
 from sealdex.transport import Transport
-from sealdex.trust import TrustedRegistry, TrustState
+from sealdex.trust import Published, TrustedRegistry, TrustState
 
 if TYPE_CHECKING:
     from sealdex.download.mirror.bucket import Bucket
@@ -118,7 +118,7 @@ def verify(
         found = Verified(registry.refresh(), record, selection)
         plan = _Plan(registry, selection, found, folder if isinstance(dest, Path) else None)
         _check_all(dest, chain(plan.files(), _carried(record)), found, watch)
-        metadata = {BUNDLE_KEY, *(f"metadata/{name}" for name, _ in registry.metadata_files())}
+        metadata = {BUNDLE_KEY, *(f"metadata/{name}" for name, _ in Published(registry).metadata())}
     gone = {
         key
         for key in found.missing

@@ -12,9 +12,11 @@ from typing import Any
 
 from sealdex.client import Client
 from sealdex.errors import NotFoundError, SealdexError, UnavailableError, UsageError, VerificationError
+from sealdex.locate import locate
 from sealdex.model.ids import PluginId, normalise_type, parse_plugin_id
 from sealdex.model.index import choose_artifact
 from sealdex.model.versions import version_problem
+from sealdex.queries import requests_of
 from sealdex.results import Located, PluginInfo
 from sealdex.runtime.gateway._engine import plugin_record
 from sealdex.store.database import ENABLED, State
@@ -95,7 +97,7 @@ class Host:
         """Return where a release's file is and what it must be; the newest that fits without a version."""
         self._bring_up_to_date()
         asked = plugin_of(plugin)
-        located = self._client.locate(_request(asked, version))
+        located = locate(self._client.queries, requests_of([_request(asked, version)]))
         return next(each for each in located if each.choice.plugin == asked)
 
     def deliver(self, plugin: str, version: str, limit: int) -> Delivered:
@@ -168,7 +170,7 @@ class Host:
         with suppress(SealdexError):  # an archive that nobody signed, or damage, which `verify` names
             manifest = installed_manifest(found)
         with suppress(SealdexError):
-            known = self._client.known(plugin)
+            known = self._client.queries.known(plugin)
             document = known.document if known is not None else None
         return plugin_record(found, manifest, document, State(self._store).plugin(plugin).status)
 

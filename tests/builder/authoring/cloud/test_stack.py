@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -325,6 +326,8 @@ def test_only_readers_get_at_the_addresses_of_a_private_realm(hub: RegistryConfi
 @pytest.mark.slow
 def test_cfn_lint_finds_nothing(tree: Tree, tmp_path: Path) -> None:
     program = shutil.which("cfn-lint", path=str(Path(sys.executable).parent))
+    if program is None and os.environ.get("PINS") == "lowest":
+        pytest.skip("cfn-lint wants newer packages than the oldest that we work with")
     if program is None:
         missing("cfn-lint", "make setup")
     config = configured(tree, REALMS)

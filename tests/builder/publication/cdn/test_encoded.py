@@ -23,7 +23,7 @@ from sealdex.errors import VerificationError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import index_target
 from sealdex.transport import Transport
-from sealdex.trust import TrustedRegistry
+from sealdex.trust import TrustedRegistry, all_rows
 
 SLACK = parse_plugin_id("acme/slack")
 
@@ -73,7 +73,7 @@ def test_what_is_published_encoded_is_read_by_every_client_through_a_cache(
             ours = registry.index(SLACK)
             assert ours is not None
             assert len(ours.releases) == 6
-            assert any(row.id == SLACK for row in registry.catalog())
+            assert any(row.id == SLACK for row in all_rows(registry))
         stock = stock_client(cdn, root, tmp_path / f"stock-{visit}")
         info = stock.get_targetinfo(index_target(SLACK))
         assert info is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def test_a_release_that_was_not_selected_is_named_as_such(run: Run, far: Callabl
         assert f"acme/slack 1.2.0 {LACKS}" in ran.err
         assert "acme/slack@<1.1, with dependencies" in ran.err
         assert "partial = true" in ran.err
+        missing = "manifest.json" if command[0] == "info" else "slack.zip"
+        assert re.search(rf"file:///\S*/mirror/plugins/acme/slack/1\.2\.0/{missing} is missing", ran.err), ran.err
     assert json.loads(run("install", "acme/slack", "--json").out)["error"]["code"] == "not-on-mirror"
     assert not list((tmp_path / "store/plugins").rglob("plugin.py"))
     assert run("install", "acme/slack@1.0.0").code == 0
@@ -68,6 +71,7 @@ def test_a_plugin_that_was_not_selected_is_named_as_such(run: Run, far: Callable
         ran = run(*command)
         assert ran.code == 3, ran.err
         assert f"acme/mail {LACKS}" in ran.err
+        assert re.search(r"file:///\S*/mirror/targets/index/acme/\w*\.mail\.json is missing", ran.err), ran.err
 
 
 def test_what_was_selected_and_is_missing_is_unavailable(run: Run, far: Callable[..., None], mirror: Path) -> None:
