@@ -86,6 +86,7 @@ class TreeWriter:
                 _write_all(descriptor, piece)
             if hasattr(os, "fchmod"):  # not on Windows, which has no such bits
                 os.fchmod(descriptor, mode)
+            disk.begin_writing(descriptor, size)
         finally:
             os.close(descriptor)
         return UnpackedFile(path, mode, size, digest.hexdigest())

@@ -15,7 +15,7 @@ from pathlib import Path
 from sealdex.disk import replace
 from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.download.locations import image_reference
-from sealdex.errors import InstallError, VerificationError
+from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
 from sealdex.resolve import Choice
@@ -48,11 +48,23 @@ def export_artifacts(
             continue
         path = archives[choice.artifact.sha256]
         if folder is None:
-            cache.spared.add(choice.artifact.sha256)
+            _keep(cache, choice.artifact)
         else:
             path = copy_verified(path, folder, choice.artifact)
         fetched.append(Fetched(choice, trust, path, address=fetcher.address_of(choice)))
     return fetched
+
+
+def _keep(cache: ContentCache, artifact: ArtifactEntry) -> None:
+    try:
+        cache.keep(artifact.sha256)
+    except OSError as error:
+        raise InstallError(
+            f"{artifact.file} can't be written to the disk: {error.strerror or error}",
+            subject=str(cache.root),
+            untouched="nothing was installed",
+            hint=MAKE_ROOM if is_disk_full(error) else "check the disk of the cache: sealdex doctor",
+        ) from error
 
 
 @contextmanager

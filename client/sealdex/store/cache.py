@@ -12,9 +12,9 @@
 ``sha256/ab`` is the first byte of the digest, so that no folder gets too large. A file's modification time is the time
 of its last use, for least-recently-used eviction (`sealdex.store.cache_gc`).
 
-A file under a final name was correct when it was added, but disks fail, and others may write to a shared cache. So
-every
-file is hashed before it is used: ``verified`` re-reads the file (1.8 GB/s), and unpacking hashes again what it reads.
+A file under a final name was correct when it was added, but disks fail, power does, and others may write to a shared
+cache. So every file is hashed before it is used: ``verified`` re-reads the file (1.8 GB/s), and unpacking hashes again
+what it reads. That is why adding a file flushes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sealdex import disk
@@ -264,21 +264,34 @@ class ContentCache:
         return Partial(companion(self.path(digest), "part")).load().length
 
     def commit(self, digest: str) -> Path:
-        """Give the part file its final name, durably. The caller has hashed it and holds the lock."""
+        """Give the part file its final name. The caller has hashed it and holds the lock.
+
+        Nothing is flushed (`keep` does): what a power cut empties has another digest, and is fetched again.
+        """
         path, part = self.path(digest), self.partial(digest)
-        with part.open() as file:
-            if hasattr(os, "fchmod"):
+        if hasattr(os, "fchmod"):
+            with part.open() as file:
                 os.fchmod(file.fileno(), FILE_MODE)
-            disk.sync(file.fileno())
         disk.replace(part.path, path)
         part.discard()
         note_added(path)
-        disk.sync_path(path.parent)
         self.added += 1
         self.recent.add(digest)
         if self._holders and (held := self._open_held(path)) is not None:  # under the lock, before any eviction
             self._keep(held)
         return path
+
+    def keep(self, digest: str) -> None:
+        """Flush a cached file to the disk, with its name; its path is about to be given to the user.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        path = self.path(digest)
+        self.spared.add(digest)
+        with suppress(PermissionError):  # somebody else's cache, which it was added to by them
+            disk.sync_path(path)
+            disk.sync_path(path.parent)
 
     def discard(self, digest: str) -> None:
         """Remove the file of a digest. The caller holds the lock."""

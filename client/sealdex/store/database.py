@@ -255,9 +255,12 @@ class State:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._told():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as database:
+            with closing(self._connect(is_migrated=False)) as database:
                 database.execute("BEGIN IMMEDIATE")
                 try:
+                    _migrate(
+                        database, self._path
+                    )  # with what is written: a transaction of its own would be flushed too
                     yield database
                 except BaseException:
                     if database.in_transaction:  # if the disk is full, SQLite has already rolled back
@@ -265,11 +268,11 @@ class State:
                     raise
                 database.execute("COMMIT")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, is_migrated: bool = True) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=_PATIENCE_S, isolation_level=None)
         try:
             database.execute("PRAGMA synchronous = FULL")
-            if _schema_version(database) != len(_MIGRATIONS):
+            if is_migrated and _schema_version(database) != len(_MIGRATIONS):
                 database.execute("BEGIN IMMEDIATE")
                 _migrate(database, self._path)
                 database.execute("COMMIT")
