@@ -197,7 +197,24 @@ export class Catalogue {
    * Out: {total, rows, meant, facets: {type: {values: [[value, count]], more}}, metrics}; each row with `marks`, and what
    * was meant where nothing matches what was asked.
    */
-  query({ text, facets: wanted = {}, metrics = [], sort = "relevance", count = Infinity, wide = [] }) {
+  query(asked) {
+    this.scratch = [];
+    try {
+      return this.#answer(asked);
+    } finally {
+      this.scratch.forEach(this.packed.free);
+      this.scratch = null;
+    }
+  }
+
+  /** An array that only this query needs: of a million rows each is some megabytes, and a key stroke makes a dozen. */
+  #array(Kind, length) {
+    const made = new Kind(length);
+    this.scratch.push(made);
+    return made;
+  }
+
+  #answer({ text, facets: wanted = {}, metrics = [], sort = "relevance", count = Infinity, wide = [] }) {
     const { found: every, ranks, scores, meant, needles } = this.#match(text);
     const found = this.isPart ? every.filter((row) => ranks[row] <= LAST_OF_NAMES) : every;
     const limits = this.facets.map((facet) => limit(facet, wanted[facet.key] ?? []));
@@ -272,7 +289,7 @@ export class Catalogue {
 
   /** Rows whose text matches; all rows where there are no words, none where there is nothing but punctuation. */
   #match(text) {
-    if (!text.trim()) return { found: Uint32Array.from({ length: this.count }, (_, row) => row), meant: null, needles: [] };
+    if (!text.trim()) return { found: this.#every(), meant: null, needles: [] };
     this.asked = new Map(); // what was looked for in all terms for this query
     let asked = text;
     let made = this.#find(text);
@@ -289,11 +306,17 @@ export class Catalogue {
     return { ...made, needles, meant: asked === text ? null : asked };
   }
 
+  #every() {
+    const rows = this.#array(Uint32Array, this.count);
+    for (let row = 0; row < rows.length; row++) rows[row] = row;
+    return rows;
+  }
+
   #find(text) {
     const asked = this.text.units(text);
     const many = this.count;
-    const ranks = new Uint8Array(many);
-    const scores = new Uint32Array(many);
+    const ranks = this.#array(Uint8Array, many);
+    const scores = this.#array(Uint32Array, many);
     if (!asked.length) return { found: new Uint32Array(0), ranks, scores };
     const values = asked.map((unit) => this.#values(unit, asked.length === 1));
     const shared = values.map(({ rows }) => !this.isPart && many >= SHARED_FROM && 2 * rows >= many);
@@ -306,7 +329,7 @@ export class Catalogue {
     const [begins, is] = [this.#wholes(rest), this.#wholes(whole)];
     const isAll = asked.map((unit) => this.#wholes(unit.text));
     const words = required.map((unit) => [unit.text, ...unit.parts].map((each) => this.#having(each).exact));
-    const found = new Uint32Array(many);
+    const found = this.#array(Uint32Array, many);
     let count = 0;
     for (let row = 0; row < many; row++) {
       const isBegun = (begins[row] & BEGINS_WITH) !== 0;
@@ -330,6 +353,7 @@ export class Catalogue {
     let made = this.asked.get(text);
     if (made === undefined) {
       made = this.terms.having(text, length(text) >= MIN_INSIDE);
+      this.scratch.push(made.kinds);
       this.asked.set(text, made);
     }
     return made;
@@ -340,7 +364,7 @@ export class Catalogue {
     const key = `\n${text}`; // no text that is looked for
     let made = this.asked.get(key);
     if (made === undefined) {
-      made = new Uint8Array(this.count);
+      made = this.#array(Uint8Array, this.count);
       for (const column of this.named) either(made, column, this.#wholesOf(column, text));
       if (this.namespaces?.wholes) this.#wholesOfIds(made, text);
       this.asked.set(key, made);
@@ -350,7 +374,7 @@ export class Catalogue {
 
   #wholesOf({ wholes, kinds: length }, text) {
     const { kinds, exact } = this.#having(text);
-    const of = new Uint8Array(length);
+    const of = this.#array(Uint8Array, length);
     for (let at = 0; at < wholes.count; at++) {
       for (let next = wholes.start(at); next < wholes.ends[at]; next++) {
         if (kinds[wholes.values[next]] >= this.packed.PREFIX) of[at + 1] |= BEGINS_WITH;
@@ -404,12 +428,12 @@ export class Catalogue {
   #valuesOf(text, mayBeInside, namesOnly) {
     const { kinds } = this.#having(text);
     const { INSIDE, PREFIX } = this.packed;
-    const made = new Uint8Array(this.count);
+    const made = this.#array(Uint8Array, this.count);
     for (const column of this.searched) {
       const field = SEARCHED[column.name];
       const least = namesOnly && field !== NAME ? PREFIX : mayBeInside ? 0 : INSIDE; // only what is more counts
       const weight = WEIGHTS.get(field);
-      const of = new Uint8Array(column.kinds);
+      const of = this.#array(Uint8Array, column.kinds);
       const { ends, values } = column.tokens;
       let isAny = false;
       for (let id = 1, at = 0; id < of.length; id++) {
@@ -492,7 +516,7 @@ export class Catalogue {
   #spelled() {
     const rows = new Uint32Array(this.terms.count);
     const weights = new Uint8Array(this.terms.count);
-    const last = new Uint32Array(this.terms.count); // row + 1
+    const last = this.#array(Uint32Array, this.terms.count); // row + 1
     const columns = this.searched.filter((column) => SEARCHED[column.name] & SPELLED);
     for (const { name, tokens } of columns) {
       const weight = WEIGHTS.get(SEARCHED[name]);

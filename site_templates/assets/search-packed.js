@@ -15,7 +15,13 @@ function roomy(array, needed) {
   if (needed <= array.length) return array;
   const longer = new array.constructor(Math.max(needed, Math.ceil(array.length * 1.5)));
   longer.set(array);
+  free(array);
   return longer;
+}
+
+/** Give an array's memory back at once, where the browser can; else it stays until garbage is collected. */
+export function free(array) {
+  array.buffer.transfer?.(0);
 }
 
 /** Lists of numbers, one after the other: an array for each would take more than what is in it. */
@@ -103,7 +109,9 @@ export class Interned {
   }
 
   #rehash() {
-    this.slots = new Uint32Array(2 * this.slots.length);
+    const { length } = this.slots;
+    free(this.slots);
+    this.slots = new Uint32Array(2 * length);
     const mask = this.slots.length - 1;
     for (let at = 0; at < this.count; at++) {
       let slot = hashed(this.bytes, this.start(at), this.ends[at]) & mask;
@@ -114,6 +122,7 @@ export class Interned {
 
   /** Free what only new ones need. */
   forgetSlots() {
+    free(this.slots);
     this.slots = new Uint32Array(1);
   }
 
@@ -180,6 +189,8 @@ export class Terms {
       }
       this.chunks.push({ text, first, end, isAscii: text.length === lines.length });
     }
+    free(known.bytes);
+    free(known.ends);
     this.known = null;
   }
 
@@ -226,10 +237,16 @@ export class Column {
   }
 
   set(row, id) {
-    if (id > 0xff && this.ids.BYTES_PER_ELEMENT === 1) this.ids = new Uint16Array(this.ids);
-    if (id > 0xffff && this.ids.BYTES_PER_ELEMENT === 2) this.ids = new Uint32Array(this.ids);
+    if (id > 0xff && this.ids.BYTES_PER_ELEMENT === 1) this.#widen(Uint16Array);
+    if (id > 0xffff && this.ids.BYTES_PER_ELEMENT === 2) this.#widen(Uint32Array);
     if (row >= this.ids.length) this.ids = roomy(this.ids, row + 1);
     this.ids[row] = id;
+  }
+
+  #widen(Wider) {
+    const narrow = this.ids;
+    this.ids = new Wider(narrow);
+    free(narrow);
   }
 
   /** A value by its id; undefined for 0. */

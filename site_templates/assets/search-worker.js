@@ -10,10 +10,12 @@
 const FORMAT = 1;
 const AT_ONCE = 6; // shards under way, as many as a browser asks one host for; each is let go when it is indexed
 
-async function take(address, made) {
+async function take(address, made, free) {
   const answer = await fetch(address);
   if (!answer.ok) throw new Error(`${new URL(address).pathname} answered ${answer.status}`);
-  const { format } = made.read(new Uint8Array(await answer.arrayBuffer()));
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  const { format } = made.read(bytes);
+  free(bytes);
   if (format !== FORMAT) throw new Error(`${new URL(address).pathname} has a format this page can't read`);
 }
 
@@ -26,7 +28,7 @@ async function load({ shards, engine, text, packed }) {
   // Each shard is indexed while the others are under way.
   const reader = async () => {
     for (const shard of waiting) {
-      await take(shard, made);
+      await take(shard, made, pack.free);
       postMessage({ did: "progress", read: ++read, shards: shards.length });
     }
   };

@@ -289,8 +289,8 @@ def test_a_browser_that_lacks_the_memory_says_so_and_still_finds_names(open_page
     asked_for = large(page)
 
     def worker(route: Route) -> None:
-        """Let arrays of more than 100,000 bytes fail as browsers let them fail."""
-        fails = "if (all[0] > 1e5) throw new RangeError('Array buffer allocation failed')"
+        """Let arrays of more than 10,000 bytes fail as browsers let them fail."""
+        fails = "if (all[0] > 1e4) throw new RangeError('Array buffer allocation failed')"
         limited = (
             f"globalThis.Uint8Array = class extends Uint8Array {{ constructor(...all) {{ {fails}; super(...all); }} }}"
         )
