@@ -48,7 +48,8 @@ Names are imported when they are first used, so that a program loads only what i
     _host_checks  the doctor's checks of this host alone
     _redaction    what of a text may be logged
     _arguments    arguments of the Python API, checked by their annotations
-    lazy          how a package's names are imported when they are first used
+    lazy          what is put off until it is used: modules behind a package's names, regular expressions
+    record        what is given to programs as a dataclass is
 """
 
 from sealdex.lazy import exports

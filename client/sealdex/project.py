@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from sealdex.client import Client
 from sealdex.config.edit import replace_file
@@ -42,6 +43,7 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, choose_artifact
 from sealdex.model.plugin import Mark
+from sealdex.record import Record
 from sealdex.resolve import Choice, Keeping, Policy
 from sealdex.resolve.resolver import in_order
 from sealdex.results import Installed, Planned, Trust
@@ -64,8 +66,7 @@ class StaleLockError(SealdexError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(Record, frozen=True):
     """The result of locking: its path, its content, the differences from before, and whether it was written.
 
     ``unreadable`` says why the previous lock couldn't be read, if so; then the differences aren't known.
@@ -78,8 +79,7 @@ class Locked:
     unreadable: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ensured:
+class Ensured(Record, frozen=True):
     """The result for each plugin of a lock, dependencies first; and which of them were yanked.
 
     ``unasked``: for each plugin that was verified by the lock alone, why its registry couldn't be reached.
@@ -87,7 +87,7 @@ class Ensured:
 
     installed: tuple[Installed, ...]
     yanked: Mapping[PluginId, Mark]
-    unasked: Mapping[PluginId, SealdexError] = field(default_factory=dict)
+    unasked: Mapping[PluginId, SealdexError] = msgspec.field(default_factory=dict)
 
 
 class _Vouching(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from sealdex.record import Record
 from sealdex.store.installations import format_trust
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ InstallOutcome = Literal[InstallAction, "fallback", "image", "nothing"]
 """What became of a release, see `Installed`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Record, frozen=True):
     """Which registry and role signed something.
 
     Attributes:
@@ -49,8 +48,7 @@ class Trust:
         return format_trust(self.signed_by, self.root_version)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Record, frozen=True):
     """One row of a search, with its registry.
 
     Attributes:
@@ -78,16 +76,14 @@ class AllFound(list[Found]):
         self.total = total
 
 
-@dataclass(frozen=True, slots=True)
-class PluginInfo:
+class PluginInfo(Record, frozen=True):
     """Everything that is signed about one plugin."""
 
     document: IndexDocument
     trust: Trust
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Record, frozen=True):
     """The result for one release.
 
     Attributes:
@@ -118,8 +114,7 @@ class Installed:
     bytes_reused: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Record, frozen=True):
     """What an installation would do with one release.
 
     Attributes:
@@ -141,8 +136,7 @@ class Planned:
     may_be_less: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Record, frozen=True):
     """A downloaded and verified artifact.
 
     Attributes:
@@ -160,8 +154,7 @@ class Fetched:
     address: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(Record, frozen=True):
     """Where the file of a release is, and what it must be; nothing was downloaded.
 
     Attributes:
@@ -187,8 +180,7 @@ class Located:
         return self.choice.artifact.size if self.choice.artifact is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Record, frozen=True):
     """An installation that was hashed, and its differences.
 
     Attributes:

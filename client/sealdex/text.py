@@ -32,7 +32,7 @@ def clean(text: str) -> str:
 
     Breaks become spaces, so that a value can't pretend to be a line of its own.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # none of what is removed below is
         return text
     return without_controls(text)
 

@@ -1,12 +1,18 @@
-"""Names of a package that are imported when they are first used (`sealdex.lazy`)."""
+"""What is put off until it is first used (`sealdex.lazy`): names of a package, and regular expressions."""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.places import REPOSITORY
+
+from sealdex.lazy import regex
 
 INIT = """
 from sealdex.lazy import exports
@@ -95,3 +101,45 @@ def test_it_imports_nothing_itself(package: Path) -> None:
         check=True,
     )
     assert done.stdout.strip() == "['sealdex', 'sealdex.lazy']"
+
+
+def test_a_regular_expression_is_compiled_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    compile_now = re.compile
+
+    def counted(source: str, flags: int) -> re.Pattern[str]:
+        compiled.append(source)
+        return compile_now(source, flags)
+
+    monkeypatch.setattr(re, "compile", counted)
+    late = regex(r"(?P<name>[a-z]+)=.", re.DOTALL)
+    assert (late.pattern, compiled) == (r"(?P<name>[a-z]+)=.", [])
+    found = late.fullmatch("key=\n")
+    assert found is not None
+    assert found["name"] == "key"
+    assert late.fullmatch("key=") is None
+    assert late.sub("", "a=1b=2") == ""
+    assert late.groups == 1
+    assert compiled == [late.pattern] * 3, "once for each method, and re keeps what it compiled"
+    with pytest.raises(AttributeError):
+        late.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def _late(file: Path) -> list[str]:
+    """Return the names of the regular expressions that a module puts off."""
+    return [
+        ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) == "regex"
+    ]
+
+
+def test_every_regular_expression_that_is_put_off_compiles() -> None:
+    client = REPOSITORY / "client"
+    found = {file: names for file in (client / "sealdex").rglob("*.py") if (names := _late(file))}
+    for file, names in found.items():
+        module = importlib.import_module(".".join(file.relative_to(client).with_suffix("").parts))
+        assert all(getattr(module, name).groups >= 0 for name in names), file
+    assert sum(map(len, found.values())) > 30

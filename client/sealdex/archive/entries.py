@@ -30,6 +30,7 @@ from msgspec import Struct
 
 from sealdex.archive.limits import UnpackLimits
 from sealdex.errors import InstallError, UnsafeArchiveError
+from sealdex.lazy import regex
 
 RECEIPT_FOLDER = ".sealdex"
 """Top-level folder of an installation that is reserved for Sealdex; archives must not contain it."""
@@ -39,8 +40,8 @@ MAX_PART_BYTES = 255
 MAX_DEPTH = 100
 MAX_LINK_TARGET_BYTES = 1024
 
-_DEVICE_RE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
-_DRIVE_RE = re.compile(r"[A-Za-z]:")
+_DEVICE_RE = regex(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
+_DRIVE_RE = regex(r"[A-Za-z]:")
 _SHOWN_PROBLEMS = 20
 
 EntryKind = Literal["file", "folder", "symlink", "hardlink", "other"]

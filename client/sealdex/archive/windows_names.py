@@ -7,16 +7,16 @@ Source: "Naming Files, Paths, and Namespaces" in Microsoft's documentation of Wi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from sealdex import disk
 from sealdex.archive.entries import EntryProblem, refuse_if
+from sealdex.lazy import regex
 
 MAX_WINDOWS_PATH = 259
 """UTF-16 units of a path, without the final NUL, where long paths aren't switched on (MAX_PATH is 260)."""
 
-_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_FORBIDDEN = regex(r'[<>:"|?*]')
 
 
 def windows_problem(path: str) -> str | None:

@@ -22,11 +22,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from sealdex.lazy import regex
 from sealdex.model.decode import FieldProblem
 from sealdex.model.ids import NamespacePattern
 
-_URI = re.compile(r"[a-z][a-z0-9+.-]*://[^/*]+/[^/*]+/.*")
-_MAIL = re.compile(r"[^@]+@[^@*]+")
+_URI = regex(r"[a-z][a-z0-9+.-]*://[^/*]+/[^/*]+/.*")
+_MAIL = regex(r"[^@]+@[^@*]+")
 
 
 class AcceptedIdentity(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):

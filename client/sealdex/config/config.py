@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from sealdex.config.document import (
     CATCH_ALL,
@@ -27,6 +27,7 @@ from sealdex.log import Log
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.environment import Environment
 from sealdex.paths import CONFIG_VARIABLE, config_file, store_folder
+from sealdex.record import Record
 from sealdex.store.cache_policy import CacheLimits
 from sealdex.store.layout import Store
 from sealdex.transport.types import TransportSettings
@@ -50,8 +51,7 @@ __all__ = [
 MAX_ROOT_BYTES = 512 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Record, frozen=True):
     """The effective configuration of one run.
 
     Args:
@@ -63,8 +63,8 @@ class Config:
 
     path: Path
     store: Path
-    document: ConfigDocument = ConfigDocument()  # noqa: RUF009  # frozen, so one for all is right
-    origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    document: ConfigDocument = ConfigDocument()
+    origins: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def registries(self) -> Mapping[str, RegistrySection]:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from sealdex.lazy import regex
 from sealdex.model.environment import Environment
 from sealdex.model.environment import detect_environment as detect_platform
 
@@ -28,12 +29,12 @@ _MAX_BYTES = 1 << 20
 _MIB = 1 << 20
 _AMD = "0x1002"
 _NO_LIMIT = 1 << 50  # cgroup v1 writes a number near 2^63 for no limit
-_NOT_A_LABEL = re.compile(r"[^A-Za-z0-9._+-]+")
-_VERSION = re.compile(r"(\d+\.\d+)")
-_SMI_CUDA = re.compile(r"<cuda_version>\s*(\d+\.\d+)")
-_SMI_GPU = re.compile(r"<gpu\b.*?</gpu>", re.DOTALL)
-_SMI_NAME = re.compile(r"<product_name>([^<]*)")
-_SMI_MEMORY = re.compile(r"<fb_memory_usage>.*?<total>\s*(\d+)\s*MiB", re.DOTALL)
+_NOT_A_LABEL = regex(r"[^A-Za-z0-9._+-]+")
+_VERSION = regex(r"(\d+\.\d+)")
+_SMI_CUDA = regex(r"<cuda_version>\s*(\d+\.\d+)")
+_SMI_GPU = regex(r"<gpu\b.*?</gpu>", re.DOTALL)
+_SMI_NAME = regex(r"<product_name>([^<]*)")
+_SMI_MEMORY = regex(r"<fb_memory_usage>.*?<total>\s*(\d+)\s*MiB", re.DOTALL)
 
 
 def detect_environment() -> Environment:

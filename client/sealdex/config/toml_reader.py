@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from pathlib import Path
 from typing import Any
 
 from sealdex.errors import ConfigError, NotFoundError
+from sealdex.lazy import regex
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,7 +19,7 @@ else:
 _BYTE_ORDER_MARK = "\ufeff"  # Windows editors write it before UTF-8
 _MAX_BYTES = 64 << 20
 _PIPE_PATIENCE_S = 10.0
-_MARK = re.compile(r"(?P<kind><{7}|={7}|>{7}|\|{7})(?: .*)?\r?")
+_MARK = regex(r"(?P<kind><{7}|={7}|>{7}|\|{7})(?: .*)?\r?")
 
 
 def read_toml_text(path: Path) -> str:

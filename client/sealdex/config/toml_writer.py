@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+from sealdex.lazy import regex
+
+_BARE_KEY = regex(r"[A-Za-z0-9_-]+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_MUST_ESCAPE = re.compile(r'["\\\x00-\x1f\x7f]')
+_MUST_ESCAPE = regex(r'["\\\x00-\x1f\x7f]')
 
 
 def table(header: str, values: Mapping[str, Any], *, is_array: bool = False) -> Iterator[str]:

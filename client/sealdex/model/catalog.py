@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from sealdex.lazy import regex
 from sealdex.model.ids import IdentifierPart, PluginId
 
 CATALOG_FORMAT = 1
@@ -87,7 +87,7 @@ class CatalogNames(Struct, frozen=True, omit_defaults=True):
 
 
 _NAMES = "catalog/names-"
-_SHARD = re.compile(r"catalog/(?:[0-9a-f]{3}|names-[0-9A-Za-z]+)\.json")
+_SHARD = regex(r"catalog/(?:[0-9a-f]{3}|names-[0-9A-Za-z]+)\.json")
 
 
 def names_target(first: str) -> str:

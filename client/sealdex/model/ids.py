@@ -8,14 +8,15 @@ Patterns end in ``$(?!\n)``: in Python ``$`` also matches before a final line fe
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
+from sealdex.lazy import regex
+
 MAX_PART_LENGTH = 64
 _PART = r"[a-z0-9]+([._-][a-z0-9]+)*"
-_PART_RE = re.compile(_PART)
+_PART_RE = regex(_PART)
 
 RESERVED_NAMESPACES = frozenset({
     # top-level names of the published tree
@@ -30,7 +31,7 @@ _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))]
 )
 
-_FILE_NAME_RE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*")
+_FILE_NAME_RE = regex(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*")
 
 IdentifierPart = Annotated[
     str,

@@ -16,6 +16,7 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
+from sealdex.lazy import regex
 from sealdex.model.versions import Version, version_problem
 
 __all__ = ["Comparator", "RangeText", "VersionRange", "parse_range"]
@@ -119,13 +120,13 @@ class _Partial(NamedTuple):
         return Version(self.major or 0, self.minor or 0, self.patch or 0, self.prerelease)
 
 
-_PARTIAL_RE = re.compile(
+_PARTIAL_RE = regex(
     r"[v=\s]*(?P<major>x|X|\*|0|[1-9]\d*)(?:\.(?P<minor>x|X|\*|0|[1-9]\d*)(?:\.(?P<patch>x|X|\*|0|[1-9]\d*)"
     r"(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?)?)?",
     re.ASCII,
 )
-_HYPHEN_RE = re.compile(r"\s*(?P<low>[^\s<>=~^|]+)\s+-\s+(?P<high>[^\s<>=~^|]+)\s*")
-_TOKEN_RE = re.compile(r"\s*(?P<operator>\^|~>|~|>=|<=|>|<|=)?\s*(?P<partial>[^\s<>=~^|]+)")
+_HYPHEN_RE = regex(r"\s*(?P<low>[^\s<>=~^|]+)\s+-\s+(?P<high>[^\s<>=~^|]+)\s*")
+_TOKEN_RE = regex(r"\s*(?P<operator>\^|~>|~|>=|<=|>|<|=)?\s*(?P<partial>[^\s<>=~^|]+)")
 _LOWEST_PRERELEASE = "0"
 
 

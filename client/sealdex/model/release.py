@@ -6,12 +6,12 @@ the plugin's identity added; clients read it leniently, so that they live on whe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
+from sealdex.lazy import regex
 from sealdex.model.ids import (
     FileName,
     IdentifierPart,
@@ -222,14 +222,14 @@ class PublishedManifest(_ReleaseFields, forbid_unknown_fields=True, omit_default
 
 # --- meaning: what the types alone don't say -------------------------------------------------------------------------
 
-_ANY_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.@+-][A-Za-z0-9_.@+ /-]*")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BLANK = re.compile(r"[\s\x00-\x1f]")  # what str.isspace knows, and C0
+_ANY_SCHEME = regex(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+_PLAIN_PATH = regex(r"[A-Za-z0-9_.@+-][A-Za-z0-9_.@+ /-]*")
+_DRIVE = regex(r"[A-Za-z]:")
+_CONTROL = regex(r"[\x00-\x1f\x7f]")
+_BLANK = regex(r"[\s\x00-\x1f]")  # what str.isspace knows, and C0
 _FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tzst": "tar.zst"}
 _ENDINGS = tuple(_FORMATS)
-_OCI_RE = re.compile(r"oci:[a-z0-9]+([._:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
+_OCI_RE = regex(r"oci:[a-z0-9]+([._:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
 
 
 def artifact_kind(source: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import enum
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
+
+from sealdex.lazy import regex
 
 LABEL_KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$(?!\n)"
 LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9._+-]*[A-Za-z0-9])?)?$(?!\n)"
@@ -152,7 +153,7 @@ def _shown(key: str, actual: str | None) -> str:
 
 
 # Bounded, so that every number and its neighbours are exact as floats and `overlap` can step past a bound.
-_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,6})?")
+_NUMBER = regex(r"-?\d{1,15}(\.\d{1,6})?")
 _STEP = 1e-6  # between two neighbours
 
 

@@ -6,11 +6,12 @@ overrides, unassigned code points, and forms that Unicode writes in more than on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta
+
+from sealdex.lazy import regex
 
 MAX_TITLE_LENGTH = 80
 MAX_KEYWORD_BYTES = 240
@@ -45,7 +46,7 @@ LanguageTag = Annotated[
     ),
 ]
 
-_GROUPS = re.compile(r"[._+-]")
+_GROUPS = regex(r"[._+-]")
 _JOINERS = "\u200c\u200d"  # ZWNJ and ZWJ: Persian, Indic scripts and emoji can't be written without them
 
 

@@ -7,6 +7,7 @@ import re
 from msgspec import Struct
 
 from sealdex.errors import UsageError
+from sealdex.lazy import regex
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import STABLE
 from sealdex.model.ranges import VersionRange, parse_range
@@ -116,9 +117,9 @@ def parse_request(text: str) -> Request:
 
 
 _WORDS = {"latest": None, "stable": STABLE}
-_OPERATOR = re.compile(r"[<>=~^!]")
-_BARE_WORD = re.compile(r"[a-z][a-z0-9_-]*", re.IGNORECASE)
-_EXACTLY = re.compile(r"==\s*([^\s,|]+)")
+_OPERATOR = regex(r"[<>=~^!]")
+_BARE_WORD = regex(r"[a-z][a-z0-9_-]*", re.IGNORECASE)
+_EXACTLY = regex(r"==\s*([^\s,|]+)")
 _WILD = frozenset("xX")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from typing import TYPE_CHECKING
+
+from sealdex.lazy import regex
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """Flags to open files that others may have put there: links aren't followed, and a pipe doesn't block."""
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DIGEST = regex(r"[0-9a-f]{64}")
 _BUFFER_BYTES = 256 << 10  # fits the L2 cache of most processors, where hashing is fastest
 
 

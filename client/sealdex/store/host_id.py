@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from sealdex.disk import replace
+from sealdex.lazy import regex
 from sealdex.store.layout import Store
 
-_ID = re.compile(r"[0-9a-f]{32}")
+_ID = regex(r"[0-9a-f]{32}")
 
 
 def host_id(store: Store) -> str:

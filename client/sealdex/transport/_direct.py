@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import http.client
 import os
-import re
 import select
 import socket
 import ssl
@@ -19,6 +18,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sealdex import disk
+from sealdex.lazy import regex
 from sealdex.transport._exchange import BrokenError, PacedResponse, Timeouts
 from sealdex.transport._pace import TooSlowError, current_pace
 
@@ -31,7 +31,7 @@ _MAX_IDLE = 16
 """Connections to one server that are kept: those of a prefetch, and of a transfer in ranges."""
 
 _CHARACTER = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})"
-_PLAIN = re.compile(
+_PLAIN = regex(
     r"(?P<scheme>https?)://"
     r"(?:(?P<name>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*)|\[(?P<v6>[0-9a-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?"
     rf"(?P<target>(?:/(?!\.\.?(?:[/?]|$)){_CHARACTER}*)*(?:\?(?:{_CHARACTER}|[/?])*)?)"

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urljoin, urlsplit, urlunsplit
 
 from sealdex.errors import UnavailableError
+from sealdex.lazy import regex
 from sealdex.log import Log
 from sealdex.transport._direct import DirectConnections, place_of
 from sealdex.transport._encoding import codings_of
@@ -62,10 +63,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSALS = frozenset({400, 401, 403, 495, 496})  # 400 and nginx's two: a client certificate is missing or wrong
 _MIN_SIGNED_CHARS = 8  # what is shorter occurs by chance
 _MAX_REFUSAL_BYTES = 4096
-_S3_CODE = re.compile(rb"<Error>\s*<Code>([A-Za-z]{1,64})</Code>")
+_S3_CODE = regex(rb"<Error>\s*<Code>([A-Za-z]{1,64})</Code>")
 _SCHEMES = frozenset({"http", "https"})
 # Nineteen digits are more than any file size; Python doesn't parse numbers of more than 4,300 digits.
-_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)", re.IGNORECASE)
+_CONTENT_RANGE = regex(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)", re.IGNORECASE)
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _WITH_CONTENT = frozenset({200, 206})
 _DISCARD_READS = 4

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 
 from sealdex.errors import UnavailableError
+from sealdex.lazy import regex
 from sealdex.transport._exchange import BrokenError
 from sealdex.transport._pace import Pace
 from sealdex.transport.proxies import Proxy
 from sealdex.transport.types import ProxyRefusedError, TransientError, host_of, is_passing, public_url
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})")
+_STATUS_LINE = regex(rb"HTTP/1\.[0-9] ([0-9]{3})")
 
 
 def failure_of(

@@ -17,12 +17,13 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from msgspec import Struct
 
 from sealdex.errors import ConfigError
+from sealdex.lazy import regex
 from sealdex.log import hide
 
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAME_AS = {"socks": "socks5h"}
-_HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^\[\]:/?#\s]+))(?::(?P<port>[0-9]{1,5}))?")
+_HOST_AND_PORT = regex(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^\[\]:/?#\s]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
 class Proxy(Struct, frozen=True):

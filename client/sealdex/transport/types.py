@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from sealdex.errors import UnavailableError, VerificationError
+from sealdex.lazy import regex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -323,7 +323,7 @@ def is_passing(status: int) -> bool:
     return status >= 500 or status in _RETRIED_CLIENT_ERRORS
 
 
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_STRONG_ETAG = regex(r'"[\x21\x23-\x7e]*"')
 
 
 def strong_etag(etag: str | None) -> str | None:

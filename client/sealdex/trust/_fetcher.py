@@ -6,7 +6,6 @@ bytes from the wrong place are refused at worst.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthM
 from tuf.ngclient.fetcher import FetcherInterface
 
 from sealdex.errors import SealdexError, UnavailableError, VerificationError
+from sealdex.lazy import regex
 from sealdex.log import Log
 from sealdex.model.decode import decode_as
 from sealdex.transport import Addresses, Document, HttpStatusError, MissingEverywhereError, TooLargeError, Transport
@@ -35,7 +35,7 @@ BUNDLE_GRACE_S = 1.0
 MAX_PARALLEL = 8
 """Maximum number of concurrent requests; object stores and proxies accept that many from one client."""
 
-_VERSIONED = re.compile(r"[1-9][0-9]*\.(?P<role>.+)\.json")
+_VERSIONED = regex(r"[1-9][0-9]*\.(?P<role>.+)\.json")
 
 
 class _SignedHead(msgspec.Struct):

@@ -8,7 +8,6 @@ are treated as absent, and the client requests the file itself.
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zipfile
 import zlib
@@ -16,13 +15,14 @@ from collections.abc import Mapping
 
 import msgspec
 
+from sealdex.lazy import regex
 from sealdex.model.decode import decode_as
 
 MAX_BUNDLE_BYTES = 1024 * 1024
 """Maximum size of a bundle as transferred. Whoever makes one leaves out old roots to stay below it."""
 
 # Only files that never change under their name may come from a bundle: never timestamp.json, never a path.
-_IMMUTABLE = re.compile(r"[1-9][0-9]{0,15}\.[A-Za-z0-9%_][A-Za-z0-9%._-]{0,150}\.json")
+_IMMUTABLE = regex(r"[1-9][0-9]{0,15}\.[A-Za-z0-9%_][A-Za-z0-9%._-]{0,150}\.json")
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip: reproducible files have no clock
 _UNIX = 3

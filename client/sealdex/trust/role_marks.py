@@ -9,17 +9,17 @@ anything.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from sealdex.lazy import regex
 from sealdex.model.foreign_json import json_values
 
 REALM_FIELD = "x-sealdex-realm"
 ROLE_FIELD = "x-sealdex-role"
 
-_FILE_NAME = re.compile(r"(?:[0-9]+\.)?(?P<role>.+)\.json")
+_FILE_NAME = regex(r"(?:[0-9]+\.)?(?P<role>.+)\.json")
 
 
 def mark_problem(fields: Mapping[str, Any], role: str, realm: str | None) -> str | None:

@@ -12,19 +12,20 @@ Nothing is taken from the local clock and kept, so a wrong clock does no harm th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from msgspec import Struct
 
+from sealdex.lazy import regex
+
 SIGNED_AT_FIELD = "x-sealdex-signed-at"
 
 USUAL_PERIOD = timedelta(days=7)
 """For how long ``timestamp`` is signed unless registry.toml says otherwise: the age of metadata without signed-at."""
 
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_TIME = regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 

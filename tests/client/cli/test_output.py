@@ -24,7 +24,7 @@ from sealdex.cli.output import Mode, Output, mode_of
 from sealdex.cli.progress import Progress, in_bytes
 from sealdex.errors import NoMatchError, SealdexError, UnavailableError, UnsafeArchiveError, VerificationError
 from sealdex.store.file_lock import LockTimeoutError
-from sealdex.text import clean
+from sealdex.text import clean, without_controls
 
 
 class Terminal(io.StringIO):
@@ -407,3 +407,10 @@ def test_a_dumb_terminal_gets_no_progress_line(monkeypatch: pytest.MonkeyPatch) 
     assert not Output(stderr=Terminal()).progress("x").visible
     monkeypatch.setenv("TERM", "xterm")
     assert Output(stderr=Terminal()).progress("x").visible
+
+
+def test_what_is_printable_has_nothing_to_remove() -> None:
+    """So that looking at a text once is enough: `sealdex.text.clean` compiles no expression then."""
+    printable = "".join(char for char in map(chr, range(sys.maxunicode + 1)) if char.isprintable())
+    assert len(printable) > 100_000
+    assert without_controls(printable) == printable
