@@ -67,6 +67,7 @@ _WORDS = {
         *("running", "starting", "stopping", "stopped", "failed", "healthy", "unhealthy", "interrupted", "any"),
         *("NOT ON THIS MIRROR", "required", "default: {0}", "retry {0}", "{0}, retrying", "and {0} more"),
         *("Examples:", "Example:", "unpinned", "{0} (undone)", "{0} nothing -> {1}", "{0} -> nothing"),
+        *("yanked", "default"),
         # what begins with a verb of a table
         *(
             "installed {0}",
@@ -87,7 +88,7 @@ _WORDS = {
         *("{0} is not a valid integer range.", "{0} is not a valid float range."),
     ),
     "sealdex-builder": (
-        *("yes", "no", "Repeat for confirmation"),
+        *("yes", "no", "none", "LACKS KEYS", "finished", "aborted", "Repeat for confirmation", "{n} bins"),
         *("{n} artifact", "{n} manifest", "{n} readme", "{n} index document", "{n} catalogue shard", "{n} file list"),
         *(
             "{n} artifacts",

@@ -130,7 +130,8 @@ def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
         out.result(_document(tree, found))
         return
     each = [ceremony.load_ceremony(tree, known) for known in ceremony.ceremonies(tree)]
-    out.table(("ceremony", "state", "by", "changes"), [(c.name, _state(c), c.plan.by, _changed(c)) for c in each])
+    rows = [(c.name, _state(c), c.plan.by, _changed(c)) for c in each]
+    out.table(("ceremony", "state", "by", "changes"), rows, worded=("state",))
     out.result({"ceremonies": [{"name": c.name, "state": _state(c), "by": c.plan.by} for c in each]})
 
 

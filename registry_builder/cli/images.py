@@ -6,7 +6,7 @@ import click
 
 from registry_builder import source
 from registry_builder.cli.options import PLUGIN_ID, example, tree_of
-from registry_builder.site.images.update import NotStored, Updated, update_images
+from registry_builder.site.images import NotStored, Updated, update_images
 from registry_builder.source.readme_images import MAX_IMAGE_BYTES, StoredImage
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output

@@ -183,6 +183,7 @@ def check(ctx: click.Context, realms: tuple[str, ...], summary: Path | None) -> 
             )
             for role in found
         ],
+        worded=("",),
     )
     for name, reason in {name: reason for role in found for name, reason in role.missing.items()}.items():
         out.warn(f"{name}: {reason}")

@@ -67,7 +67,8 @@ def list_(ctx: click.Context) -> None:
     claims = source.read_config(tree_of(ctx)).namespaces
     out.table(
         ("namespace", "realm", "signed by", "keys"),
-        [(n, s.realm, f"{s.threshold} of {len(s.keys)}", ", ".join(s.keys)) for n, s in claims.items()],
+        [(n, s.realm, f"{s.threshold} of {len(s.keys)} keys", ", ".join(s.keys)) for n, s in claims.items()],
+        worded=("signed by",),
     )
     out.result(
         {

@@ -36,6 +36,7 @@ def show_files(out: Output, files: Iterable[PlannedFile]) -> None:
     out.table(
         ("path", "size", "type", "why"),
         [(f.key, "-" if f.size is None else in_bytes(f.size), f.content_type.partition(";")[0], f.why) for f in files],
+        worded=("why",),
     )
 
 

@@ -138,6 +138,7 @@ def list_(ctx: click.Context) -> None:
     out.table(
         ("realm", "storage", "url", "plugins", "root"),
         [(s.name, s.storage, s.url or "-", str(s.plugins), _root_of(s)) for s in states],
+        worded=("root",),
     )
     out.result({"realms": [_document(state) for state in states]})
 

@@ -62,16 +62,16 @@ def _show_status(out: Output, status_: RealmStatus) -> None:
     out.line(f"realm {status_.realm}: {status_.storage}, {published}", style="bold")
     rows = [
         (
-            role.role if role.count == 1 else f"{role.count} {role.role}",
+            role.role if role.count == 1 else out.say(f"{role.count} {role.role}"),
             "-" if role.version is None else str(role.version),
             f"{role.expires:%Y-%m-%d}" if role.expires else "-",
-            f"{role.threshold} of {len(role.keys)}",
+            f"{role.threshold} of {len(role.keys)} keys",
             ", ".join(_key(key.name, key.here) for key in role.keys),
             role.when,
         )
         for role in status_.roles
     ]
-    out.table(("role", "version", "expires", "signed by", "keys (here: *)", ""), rows)
+    out.table(("role", "version", "expires", "signed by", "keys (here: *)", ""), rows, worded=("signed by", ""))
     first, newest = status_.first_root, status_.newest_root
     out.line(f"root {first[0]}: SHA-256 {first[1]}")
     if newest != first:

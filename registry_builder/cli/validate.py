@@ -23,6 +23,7 @@ from registry_builder.cli.options import (
     tree_of,
 )
 from registry_builder.cli.realms import realms_named
+from registry_builder.site import images
 from registry_builder.source import lint
 from registry_builder.source.realms import problems_of
 from sealdex.cli.group import output_of, output_options
@@ -100,7 +101,7 @@ def _validate_tree(
         {
             *lint.lint_tree(tree, published=published or None),
             *lint.template_problems(tree),
-            *site.image_problems(tree),
+            *images.image_problems(tree),
             *_comparisons(compared.values()),
             *_elsewhere(tree, compared),
         }

@@ -47,7 +47,6 @@ TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.site.from_published import PublishedSite, site_from_published
     from registry_builder.site.from_tree import site_from_tree
-    from registry_builder.site.images.lint import image_problems
     from registry_builder.site.lint import site_problems
     from registry_builder.site.templates import has_words
     from registry_builder.site.writer import write_pages
@@ -55,7 +54,6 @@ else:
     __getattr__, __dir__ = exports(__name__, {
         "from_published": ("PublishedSite", "site_from_published"),
         "from_tree": ("site_from_tree",),
-        "images.lint": ("image_problems",),
         "lint": ("site_problems",),
         "templates": ("has_words",),
         "writer": ("write_pages",),
@@ -64,7 +62,6 @@ else:
 __all__ = [
     "PublishedSite",
     "has_words",
-    "image_problems",
     "site_from_published",
     "site_from_tree",
     "site_problems",

@@ -90,7 +90,7 @@ class Progress:
         seconds = now - self._started
         rate = _rate((done - self._first) / seconds, (total or done) - done) if seconds > 0.5 else ""
         share = f"{done * 100 // total:3d}%  " if total else ""
-        amount = f"{in_bytes(done)} of {in_bytes(total)}" if total else in_bytes(done)
+        amount = f"{in_bytes(done)} / {in_bytes(total)}" if total else in_bytes(done)
         self._draw(f"  {share}{amount}{rate}")
 
     def step(self, text: str) -> None:

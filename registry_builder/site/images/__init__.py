@@ -6,3 +6,17 @@
 
 What is stored, and how its record is read, is in `registry_builder.source.readme_images`.
 """
+
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from registry_builder.site.images.lint import image_problems
+    from registry_builder.site.images.update import NotStored, Updated, update_images
+else:
+    __getattr__, __dir__ = exports(__name__, {
+        "lint": ("image_problems",),
+        "update": ("NotStored", "Updated", "update_images"),
+    })  # fmt: skip
+
+__all__ = ["NotStored", "Updated", "image_problems", "update_images"]

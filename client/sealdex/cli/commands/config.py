@@ -69,6 +69,7 @@ def show(context: Context, origin: bool) -> None:
             [row["key"], _text(row["value"], is_size=row["key"] in sizes), *([row["origin"]] if origin else [])]
             for row in rows
         ],
+        worded=("ORIGIN",),
     )
     context.out.note("registries: sealdex registry list; labels and tags of this host: sealdex env")
 

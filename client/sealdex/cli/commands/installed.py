@@ -130,6 +130,7 @@ def _show_outdated(
     out.table(
         ["PLUGIN", "IN USE", "NEWEST", ""],
         [[str(o.plugin), o.version, o.newest, mark] for o, mark in zip(found, marks, strict=True)],
+        worded=("",),
     )
     for plugin, version, why in yanked:
         out.warn(f"{plugin} {version}, which is in use, was {why}")

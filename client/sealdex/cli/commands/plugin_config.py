@@ -133,7 +133,7 @@ def _show(context: Context, host: HostConfiguration, paths: Sequence[tuple[str, 
         [shown(path), _text(value), "this host" if _is_at(found.kept, path) else "default"]
         for path, value in _leaves(document["config"])
     ]
-    context.out.table(["KEY", "VALUE", "FROM"], rows)
+    context.out.table(["KEY", "VALUE", "FROM"], rows, worded=("FROM",))
     for each in (*found.problems, *found.missing):
         context.out.warn(f"{found.plugin} {found.version} can't be loaded like this: {each}")
 

@@ -19,10 +19,9 @@ from support.site_pages import Publish, dead_links, parsed
 from support.source_trees import Tree
 
 from registry_builder.cli import images as command
-from registry_builder.site import image_problems
 from registry_builder.site._readme_html import image_addresses, render_readme
 from registry_builder.site._readme_rewrite import ShownImage
-from registry_builder.site.images import update
+from registry_builder.site.images import image_problems, update
 from registry_builder.site.images._fetch import NotFetchedError, RefusedAddressError, fetch
 from registry_builder.site.images.update import Updated, update_images
 from registry_builder.source.pictures import Picture, picture_of, picture_problem
