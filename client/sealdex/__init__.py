@@ -12,6 +12,7 @@ Names are imported when they are first used, so that a program loads only what i
     api           the Python API: all that the command line does
     async_api     the same as coroutines
     client        the floor below: what an installation asks its registries, and installing
+    arguments     what programs give: plugins, requests and paths, as texts or objects
     queries       what a host asks its registries
     locate        which releases a host would take, and where their files are; for other hosts too
     project       a project: what it wants, resolved, locked and installed

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from sealdex import client as base
 from sealdex._arguments import checked
+from sealdex.arguments import path_of, plugin_of, requests_of
 from sealdex.errors import UsageError
-from sealdex.queries import path_of, plugin_of, requests_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,13 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from sealdex.arguments import path_of, plugin_of, requests_of
 from sealdex.config.config import Config
 from sealdex.events import Observer, unguarded
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
-from sealdex.queries import RegistryQueries, path_of, plugin_of, requests_of
+from sealdex.queries import RegistryQueries
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
 from sealdex.results import AllFound, Checked, Fetched, Installed, Planned, PluginInfo, Trust
 from sealdex.store.installations import Installation, current, installations

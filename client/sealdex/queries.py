@@ -6,7 +6,6 @@ Everything is verified before it is returned; see `sealdex.trust` and `sealdex.d
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealdex import trust
+from sealdex.arguments import plugin_of, requests_of
 from sealdex.config.config import Config, load_config
 from sealdex.config.credentials import credentials_of
 from sealdex.config.document import registry_for
@@ -28,12 +28,11 @@ from sealdex.errors import (
     NotOnMirrorError,
     SealdexError,
     UnavailableError,
-    UsageError,
     VerificationError,
 )
 from sealdex.events import Observer, guarded
 from sealdex.model.environment import Environment
-from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
 from sealdex.model.release import PublishedManifest
 from sealdex.resolve import (
@@ -46,7 +45,6 @@ from sealdex.resolve import (
     Resolution,
     SearchBudget,
     UnknownPluginError,
-    parse_request,
     resolve,
 )
 from sealdex.results import AllFound, Found, PluginInfo, Trust
@@ -480,57 +478,3 @@ class RegistryQueries:
         if self._is_partial and (why := self.holdings.lacks_plugin(plugin)) is not None:
             return NotOnMirrorError(why, subject=str(plugin), untouched="nothing was installed")
         return self.registries.unknown(plugin)
-
-
-def plugin_of(plugin: PluginId | str) -> PluginId:
-    """Read ``NAMESPACE/NAME``.
-
-    Raises:
-        UsageError: it has another form.
-    """
-    if isinstance(plugin, PluginId):
-        return plugin
-    if not isinstance(plugin, str):
-        raise UsageError(f"a plugin is a text or a PluginId, not {_type_of(plugin)}", hint="for example 'acme/slack'")
-    try:
-        return parse_plugin_id(plugin)
-    except ValueError as error:
-        raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error
-
-
-def requests_of(requests: Sequence[Request | str]) -> list[Request]:
-    """Read requests: ``NAMESPACE/NAME[@RANGE]``.
-
-    Raises:
-        UsageError: one has another form or type.
-    """
-    found = []
-    for request in requests:
-        if isinstance(request, Request):
-            found.append(request)
-        elif isinstance(request, str):
-            found.append(parse_request(request))
-        elif isinstance(request, PluginId):
-            found.append(Request(request))
-        else:
-            raise UsageError(
-                f"a request is a text or a Request, not {_type_of(request)}",
-                hint="pass several as several arguments: client.install(*requests)",
-            )
-    return found
-
-
-def path_of(path: Path | str | os.PathLike[str], what: str) -> Path:
-    """Return a path that was given as a path or a text.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    try:
-        return Path(path)
-    except TypeError as error:
-        raise UsageError(f"{what} is a path, not {_type_of(path)}") from error
-
-
-def _type_of(value: object) -> str:
-    return type(value).__name__

@@ -219,7 +219,7 @@ def _current(tree: Path) -> str:
 def _git(tree: Path, *args: str) -> str:
     failed, said = _try(tree, "git", *args)
     if failed:
-        raise GitError(f"git {args[0]}: {said}", subject=str(tree), hint="mend that, and repeat the command")
+        raise GitError(f"git {args[0]}: {said}", subject=str(tree), hint="fix that, and run the command again")
     return said
 
 
@@ -230,7 +230,7 @@ def _told(tree: Path, *command: str) -> str:
             f"{' '.join(command[:3])}: {said}",
             subject=str(tree),
             untouched="the release is committed",
-            hint="repeat the command: it goes on from here",
+            hint="run the command again: it continues from here",
         )
     return said
 

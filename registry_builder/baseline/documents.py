@@ -175,7 +175,7 @@ class DocumentReader:
             raise tampered(
                 self._storage,
                 key,
-                f"signed were {pin.size} bytes with SHA-256 {pin.sha256}, found were {len(data)} with {found}",
+                f"{pin.size} bytes with SHA-256 {pin.sha256} were signed, and {len(data)} with {found} were found",
                 pin,
             ) from None
         return data

@@ -28,12 +28,12 @@ _OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="The file with the name of each plugin here; by default imports/SYSTEM.toml in the source tree.",
     ),
-    click.option("--type", "plugin_type", metavar="TYPE", help="Type of plugins whose source says nothing of one."),
-    click.option("--license", metavar="SPDX", help="License of plugins whose source says nothing of one."),
+    click.option("--type", "plugin_type", metavar="TYPE", help="Type of plugins for which the source states none."),
+    click.option("--license", metavar="SPDX", help="License of plugins for which the source states none."),
     click.option(
         "--selector",
         metavar="LABELS",
-        help="What files are for whose source doesn't say: os=linux,arch=amd64,+cuda-11.8.",
+        help="What files are for, where the source doesn't say: os=linux,arch=amd64,+cuda-11.8.",
     ),
     click.option(
         "--ingest/--no-ingest",

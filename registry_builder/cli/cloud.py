@@ -78,7 +78,7 @@ def trust(
 @output_options
 @click.pass_context
 def claims(ctx: click.Context, summary: Path | None) -> None:
-    """Show what GitHub's token says of the job that this runs in; never the token.
+    """Show what GitHub's token says about the job that this runs in, but never the token itself.
 
     A role is refused if its trust policy asks for anything else. The workflows run it when that happens.
     """
@@ -95,7 +95,9 @@ def claims(ctx: click.Context, summary: Path | None) -> None:
         advice += "".join(f" --{option} {value}" for option, value in options.items())
     out.note(advice)
     rows = "".join(f"| `{name}` | `{value}` |\n" for name, value in said.items())
-    append(summary, f"**AWS refused the role.** GitHub says of this job:\n\n| claim | value |\n| --- | --- |\n{rows}\n")
+    append(
+        summary, f"**AWS refused the role.** GitHub says about this job:\n\n| claim | value |\n| --- | --- |\n{rows}\n"
+    )
     out.result({"claims": said})
 
 

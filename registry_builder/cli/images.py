@@ -38,7 +38,11 @@ def images() -> None:
 @click.option("--refresh", is_flag=True, help="Ask for images that are there, too: one may have changed.")
 @click.option("--prune", is_flag=True, help="Remove images that no README shows any more.")
 @click.option(
-    "--max-size", type=Size(1), default=MAX_IMAGE_BYTES, metavar="SIZE", help="Of one image; 5MiB, which is the most."
+    "--max-size",
+    type=Size(1),
+    default=MAX_IMAGE_BYTES,
+    metavar="SIZE",
+    help="The largest size of one image; 5MiB by default and at most.",
 )
 @output_options
 @click.pass_context
@@ -60,7 +64,7 @@ def update(
     out = output_of(ctx)
     if bool(plugins) == every:
         raise UsageError(
-            "name plugins, or say --all", untouched="nothing was fetched", hint="sealdex-builder images update --all"
+            "name plugins, or give --all", untouched="nothing was fetched", hint="sealdex-builder images update --all"
         )
     tree = source.load_tree(tree_of(ctx), only=plugins or None)
     lacking = [str(plugin) for plugin in plugins if plugin not in tree.plugins]

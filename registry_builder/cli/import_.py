@@ -176,7 +176,7 @@ def model_hub(ctx: click.Context, /, source: str, service_map: Path | None, **gi
     )
 )
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--downloads", "template", metavar="TEMPLATE", help="Where files are that no message names.")
+@click.option("--downloads", "template", metavar="TEMPLATE", help="Where to find files that no message names.")
 @import_options
 @click.pass_context
 def marketplace(ctx: click.Context, /, file: Path, template: str | None, **given: Any) -> int:
@@ -206,7 +206,7 @@ def marketplace(ctx: click.Context, /, file: Path, template: str | None, **given
 @import_options
 @click.pass_context
 def github_releases(ctx: click.Context, /, source: str, assets: tuple[str, ...], api: str, **given: Any) -> int:
-    """Import the releases of a repository on GitHub, from its API or from what that answered.
+    """Import the releases of a repository on GitHub, from its API or a saved answer of it.
 
     Platforms are read from the names of files, checksum files are paired by exact name and checked, and signatures,
     SBOMs and attestations become attachments. Source archives that GitHub generates are refused. Files of releases that
@@ -294,7 +294,7 @@ def list_(ctx: click.Context, /, file: Path, **given: Any) -> int:
 
     Lines of one name and version are one release. An address is https:// or a path below the list's folder; where the
     digest isn't SHA-256, the file is read once and both are checked. What can't be represented is listed with its
-    reason, the rest is imported, and the exit code is 1. The same again changes nothing.
+    reason, the rest is imported, and the exit code is 1. Repeating an import changes nothing.
     """
     found = importers.read_list(file, plugin_type=given["plugin_type"] or importers.DEFAULT_LIST_TYPE)
     with transport_for(given) as transport:

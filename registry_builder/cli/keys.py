@@ -221,7 +221,7 @@ def _new_passphrase(name: str) -> bytes:
         raise UsageError(
             "the passphrase is empty",
             untouched="no key was created",
-            hint="development keys can do without: --unencrypted",
+            hint="for a development key: --unencrypted",
         )
     return passphrase
 

@@ -89,7 +89,7 @@ def publish(
 
     A plugin without some of its published events, such as a yank, is left as published, because the source tree is
     probably an older checkout. All others are published, and the exit code is 1. A realm that can't be published
-    doesn't keep the others: they are published, and the exit code is that of the first error.
+    doesn't hold up the others: they are published, and the exit code is that of the first error.
 
     Output, logs and --summary of a run with --realm have no name of another realm's plugins.
     """

@@ -51,10 +51,10 @@ def ship(
 ) -> int:
     """Bring a plugin's working copy into review: pack, test, release, commit on a branch, pull request.
 
-    The plugin is given by NS/NAME or the path of its folder. The branch is release/NS/NAME/VERSION; of what was
-    changed, the plugin's folder alone is committed. The pull request is opened by gh if it is installed. A step that
-    fails ends it; repeat the command then: what is done stays, and it goes on. With --fork no right on the registry's
-    repository is needed. A branch that is there already is added to, never replaced.
+    The plugin is given by NS/NAME or the path of its folder. The branch is release/NS/NAME/VERSION; only
+    the plugin's folder is committed. The pull request is opened by gh if it is installed. If a step fails, run the
+    command again: it continues after the steps that are done. With --fork no right on the registry's repository is
+    needed. A branch that is there already is added to, never replaced.
     """
     out = output_of(ctx)
     found = named_plugin(plugin, ctx.meta.get("registry_builder.tree"))
@@ -77,7 +77,7 @@ def ship(
         )
         if not trial.passed:
             failed = next((step for step in trial.steps if step.outcome == "failed"), None)
-            why = f"{failed.name}: {failed.detail}" if failed is not None else "nothing of it could be tried"
+            why = f"{failed.name}: {failed.detail}" if failed is not None else "none of it could be tried"
             out.fail([f"{found.id} {version} failed its test, so it was not released", why])
             out.result({**told, "shipped": False, "failed": "test"})
             return 1

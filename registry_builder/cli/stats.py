@@ -43,7 +43,7 @@ _RECENT_DAYS = 30
 @click.option("--publish", is_flag=True, help=f"Put it into the realm's store as {STATS_KEY}, where pages read it.")
 @click.option("--replace", is_flag=True, help="Start again instead of merging with earlier numbers.")
 @click.option("--days", default=90, show_default=True, type=click.IntRange(1, 3660), help="How many days are kept.")
-@click.option("--prefix", help="What stands before plugins/ in the logs; by default by the realm's url and storage.")
+@click.option("--prefix", help="The path before plugins/ in the logs; by default that of the realm's url or storage.")
 @click.option("--skip-unreadable", is_flag=True, help="Count without lines and files that can't be read.")
 @output_options
 @click.pass_context
@@ -135,7 +135,7 @@ def _show(out: Output, found: maintenance.Counted, current: DownloadStats | None
         out.line(f"{current.first_day} to {current.last_day}: {NOTE}")
     out.line(f"{counted(found.logs, 'log')}: {counted(found.downloads, 'download')}")
     if found.repeated:
-        out.note(f"{counted(found.repeated, 'answer')} stood in the logs more than once, and counts once")
+        out.note(f"{counted(found.repeated, 'answer')} appeared in the logs more than once, and was counted once")
     if found.unknown:
         out.note(f"{counted(found.unknown, 'answer')} for files that the realm doesn't have: not counted")
     if found.elsewhere:
@@ -143,7 +143,7 @@ def _show(out: Output, found: maintenance.Counted, current: DownloadStats | None
             f"{counted(found.elsewhere, 'answer')} below another prefix or in another bucket: not counted (--prefix)"
         )
     if current is None:
-        out.note("none of the logs' answers is to sealdex: are they those of the place that the realm's url names?")
+        out.note("no answer in the logs was to sealdex: are these the logs of the place that the realm's url names?")
 
 
 __all__ = ["stats"]

@@ -37,7 +37,7 @@ def unlock(ctx: click.Context, lock_id: str | None, realm: str | None) -> None:
         if held is None or found is None:
             out.line(f"realm {publisher.realm}: not locked")
             continue
-        state = "" if found.is_held else "; its time is over, the next publish takes it"
+        state = "" if found.is_held else "; it has expired, and the next publish takes it"
         out.line(f"realm {publisher.realm}: {held.id}, held by {held.holder} since {held.since}{state}")
         documents.append(
             {"realm": publisher.realm, "id": held.id, "holder": held.holder, "since": held.since, "held": found.is_held}

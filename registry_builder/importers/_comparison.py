@@ -81,7 +81,7 @@ class Comparison:
         stated = file.digests.get("sha256", "").lower()
         if not file.verify or not _is_local(file):
             if stated:
-                return None if stated in ours else f"{file.origin} is stated with SHA-256 {stated}, another one"
+                return None if stated in ours else f"{file.origin} is stated with another SHA-256, {stated}"
             others = {name: digest.lower() for name, digest in file.digests.items()}
             if others and others.items() <= _record.digests(record, str(file.origin)).items():
                 return None
@@ -89,7 +89,7 @@ class Comparison:
         if actual not in ours:
             return f"{file.origin} has other bytes at the source (SHA-256 {actual})"
         if stated and stated != actual:
-            return f"{file.origin} is stated with SHA-256 {stated}, another one than that of its bytes"
+            return f"{file.origin} is stated with SHA-256 {stated}, which is not that of its bytes"
         return None
 
 

@@ -45,7 +45,7 @@ def unstable_address(url: str) -> str | None:
         return None
     path = parts.path.lower()
     if "/chartrepo/" in path or "/api/v2.0/projects/" in path or (parts.hostname or "").startswith("harbor."):
-        return "Harbor's own addresses of files end with its chart repository, and with retention rules"
+        return "Harbor's addresses of files last no longer than its chart repository and retention rules let them"
     names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     if expiring := sorted(names & _EXPIRING):
         return f"it is signed for a time ({expiring[0]})"
@@ -83,7 +83,7 @@ def only_public(
             if not is_public(address):
                 raise VerificationError(
                     f"{public_url(url)} is at {address}, an address of a private network, and the source names it: "
-                    "it is not asked",
+                    "it was not contacted",
                     subject=public_url(url),
                     untouched="nothing was read from there",
                     hint=f"if it is meant to be: --allow-host {host}",

@@ -15,7 +15,7 @@ class ImportOptions:
     """What the user asked for.
 
     Attributes:
-        namespace: of plugins whose source says nothing of one.
+        namespace: of plugins for which the source states none.
         names: the file of names; by default ``imports/<system>.toml``.
         ingest: whether bytes are copied into the tree; None: only those whose address doesn't last.
         versions: what versions become that aren't semantic.

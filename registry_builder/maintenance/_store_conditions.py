@@ -24,7 +24,7 @@ MISSING_KEY = "metadata/doctor.probe"  # which no publisher writes
 
 _BOTH: tuple[Condition, ...] = ("If-None-Match", "If-Match")
 _WEAKER = "exclusive = true: a lock stands in for conditions, which is weaker, so leave it out if you can"
-_REMEDY = "use a store that has conditional writes, or take the proxy away that drops If-None-Match and If-Match"
+_REMEDY = "use a store that has conditional writes, or remove the proxy that drops If-None-Match and If-Match"
 
 
 def condition_findings(storage: S3Storage) -> Iterator[Finding]:

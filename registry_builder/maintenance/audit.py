@@ -152,7 +152,7 @@ def _by_size(reached: Reached, there: Mapping[str, Listed]) -> Iterable[tuple[st
         if listed is None:
             yield key, "it is missing, but signed metadata names it"
         elif listed.size != pin.size and not key.startswith("targets/"):  # may be stored gzipped; has been read by now
-            yield key, f"signed were {pin.size} bytes, found were {listed.size}"
+            yield key, f"{pin.size} bytes were signed, and {listed.size} were found"
 
 
 def _by_digest(storage: Storage, pins: Mapping[str, TargetPin], workers: int) -> dict[str, str]:

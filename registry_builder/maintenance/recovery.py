@@ -104,16 +104,29 @@ def recover_realm(publisher: Publisher, *, apply: bool, not_stolen: Collection[s
             ``packages``, ``catalog``. All of them if the store was damaged without any key.
 
     Raises:
-        ConfigError: the tree has errors or isn't whole, keys that signed its metadata are still trusted, or this role
-            may not replace published files; nothing was written.
+        ConfigError: the realm is on GitHub Pages, the tree has errors or isn't whole, keys that signed its metadata are
+            still trusted, or this role may not replace published files; nothing was written.
         ReleaseChangedError: a release that a claimed namespace's team signed was changed in the tree.
         SealdexError: a claimed namespace's own signature is needed and missing; nothing was written.
         UnavailableError: the storage doesn't answer, or ignores the conditions of a write; nothing was written.
     """
+    _check_place(publisher)
     _check_tree(publisher)
     with StoreProof() as proof:
         result, _ = retry_races(lambda: _Attempt(publisher, proof).run(apply=apply, not_stolen=not_stolen))
     return result
+
+
+def _check_place(publisher: Publisher) -> None:
+    """Refuse what is on GitHub Pages: its storage is a folder, which says nothing of what is live."""
+    if publisher.tree.config.realms[publisher.realm].is_pages:
+        raise ConfigError(
+            f"realm {publisher.realm} is on GitHub Pages, where recover can neither compare nor replace what is live",
+            subject=publisher.storage.description,
+            untouched="nothing was written",
+            hint="replace the keys with a ceremony, take the site down, have publishers forget it, and run publish "
+            "--first-publish: keys/README.md has the commands",
+        )
 
 
 def _check_tree(publisher: Publisher) -> None:

@@ -120,7 +120,7 @@ def bring_up_to_date(publisher: Publisher, before: Mapping[str, str]) -> str | N
                 continue
             break
         else:
-            return f"published, but the key value store changed all the time: {_LAGS}"
+            return f"published, but the key value store kept changing: {_LAGS}"
     except SealdexError as error:
         return f"published, but {error.message}: {_LAGS}"
     if left:

@@ -43,7 +43,7 @@ def signing_time(state: PublishedState | None, root: Root, now: datetime) -> dat
             subject="timestamp",
             untouched=NOTHING_WRITTEN,
             hint="set this machine's clock; if it is right, a wrong clock signed what is published: replace the keys "
-            "of timestamp and snapshot (sealdex-builder ceremony --help), and clients go on from the new ones",
+            "of timestamp and snapshot (sealdex-builder ceremony --help), and clients continue with the new ones",
         )
     return latest
 

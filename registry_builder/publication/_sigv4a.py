@@ -42,7 +42,7 @@ def signing_key(keys: AwsKeys) -> ec.EllipticCurvePrivateKey:
         candidate = int.from_bytes(drawn, "big")
         if candidate <= _ORDER - 2:
             return ec.derive_private_key(candidate + 1, ec.SECP256R1())
-    raise ValueError("no key pair follows from this access key")  # one in 2 ** 8000
+    raise ValueError("no key pair can be derived from this access key")  # one in 2 ** 8000
 
 
 def string_to_sign(

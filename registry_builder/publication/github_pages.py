@@ -92,7 +92,7 @@ def _lay(publisher: Publisher, live: _Copying, state: PublishedState, reader: Pu
         if there == state.timestamp.data:
             return
         raise UsageError(
-            f"{folder.description} contains a different state than what is live at {live.description}",
+            f"{folder.description} contains another state than the one that is live at {live.description}",
             subject=folder.description,
             untouched="nothing was written",
             hint="remove that folder, or deploy it first",

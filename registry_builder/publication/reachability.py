@@ -235,7 +235,9 @@ def artifact_problem(storage: Storage, key: str, pin: TargetPin) -> str | None:
     except ObjectMissingError:
         return "it is missing, but signed metadata names it"
     if (size, digest.hexdigest()) != (pin.size, pin.sha256):
-        return f"signed were {pin.size} bytes with SHA-256 {pin.sha256}, found were {size} with {digest.hexdigest()}"
+        return (
+            f"{pin.size} bytes with SHA-256 {pin.sha256} were signed, and {size} with {digest.hexdigest()} were found"
+        )
     return None
 
 

@@ -48,7 +48,7 @@ def picture_problem(data: bytes) -> str | None:
     if found is None:
         return f"it is {_named(data)}, and pages show PNG, JPEG, GIF and WebP alone"
     if max(found.width, found.height) > MAX_SIDE or found.width * found.height > MAX_PIXELS:
-        most = f"{MAX_SIDE:,} to a side and {MAX_PIXELS:,} in all"
+        most = f"{MAX_SIDE:,} a side and {MAX_PIXELS:,} in all"
         return f"it has {found.width} by {found.height} pixels, and pages show at most {most}"
     return None
 

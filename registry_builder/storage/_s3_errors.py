@@ -89,7 +89,7 @@ _HINTS: Final[Mapping[str, str]] = {
     "ConditionalRequestConflict": "another publisher is writing: publish again later",
 }  # fmt: skip
 _UNKNOWN_OUTCOME: Final = (
-    "all of the new state is published or nothing of it, and which isn't known: publish again, which finds out"
+    "either all of the new state is published or none of it, and it isn't known which: publish again to find out"
 )
 _ROLE: Final = "check the role's ARN and trust policy, and that the token for assuming it is still valid"
 _CONDITIONS: Final = frozenset({"if-none-match", "if-match"})

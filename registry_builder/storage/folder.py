@@ -288,7 +288,7 @@ class FolderStorage:
                 yield
         except Timeout as error:
             raise UnavailableError(
-                f"another publisher holds {lock.lock_file} for more than {_LOCK_TIMEOUT_S:.0f} s",
+                f"another publisher has held {lock.lock_file} for more than {_LOCK_TIMEOUT_S:.0f} s",
                 subject=self._root,
                 untouched="nothing was written",
                 hint="look for a hanging sealdex-builder and end it",

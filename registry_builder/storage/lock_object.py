@@ -94,11 +94,11 @@ class LockedError(SealdexError):
         left = max(0, round(found.left.total_seconds()))
         super().__init__(
             f"{storage} is locked by {held.holder or 'somebody unnamed'} since {held.since or 'an unknown time'}: it "
-            "publishes just now, or was killed",
+            "is publishing now, or was killed",
             subject=held.id,
             untouched=untouched,
-            hint=f"wait until it is done; unless it is renewed, it is free in {left} s. If that publisher is gone "
-            f"for certain: sealdex-builder unlock {held.id}",
+            hint=f"wait until it is done; unless it is renewed, it is free in {left} s. Once you are certain "
+            f"that this publisher is gone: sealdex-builder unlock {held.id}",
         )
 
 
@@ -125,7 +125,7 @@ class LockObject:
         """Take the lock.
 
         Raises:
-            LockedError: another publisher holds it, or was faster.
+            LockedError: another publisher has held it, or was faster.
         """
         found = self.found()
         if found is not None and found.is_held:

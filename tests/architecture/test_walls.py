@@ -51,22 +51,25 @@ CLIENT = {
     "_host_checks": "text store",
     "doctor": "_host_checks text paths transport store config events trust",
     "download": "model archive transport resolve store config events results trust",  # verifies, and installs nothing
-    "queries": "model transport resolve store config events results trust download",
+    "arguments": "model resolve",  # of programs: texts and objects alike
+    "queries": "arguments model transport resolve store config events results trust download",
     "locate": "model resolve config results download queries",  # for other hosts too: knows no installation
     # what changes the host
     "lockfile": "model paths resolve store config results download queries",
     "install": "model archive resolve store config events results trust download queries lockfile",
-    "client": "model resolve store config events results trust download queries install",
+    "client": "arguments model resolve store config events results trust download queries install",
     "update": "model resolve store lockfile install client",
     "registration": "model transport config events trust",  # what the configuration is to say is verified first
     # what runs and shows it
     # knows nothing of the command line
     "runtime": (
-        "log_level model paths resolve store config events results queries locate lockfile install client update"
+        "arguments log_level model paths resolve store config events results locate lockfile install client update"
     ),
     "project": "model resolve store config results download lockfile install client",
     # for programs
-    "api": "_arguments model resolve store config results queries locate install client update project registration",
+    "api": (
+        "_arguments arguments model resolve store config results locate install client update project registration"
+    ),
     "async_api": "config events locate model resolve api",  # and the same for asyncio
     "bundle": "config download lockfile",  # a lock, carried: what makes it
     "bundle_install": "model transport store config events download lockfile client project",  # and what installs it

@@ -111,7 +111,8 @@ def stack_realms(config: RegistryConfig, names: Sequence[str]) -> tuple[list[Sta
     if len(set(regions.values())) > 1:
         listed = ", ".join(f"{name} in {region}" for name, region in regions.items())
         problems.append(
-            f"a stack is in one region, and buckets are in several ({listed}): give --realm, a template each"
+            f"a stack is in one region, and buckets are in several ({listed}): give --realm, and make one template for "
+            "each"
         )
     _refuse(problems)
     return realms, next(iter(regions.values())), [name for name in config.realms if name not in chosen]
@@ -204,7 +205,7 @@ def _shared(realms: Sequence[StackRealm]) -> Iterator[str]:
             if realm.place.bucket == other.place.bucket:
                 yield (
                     f"realms.{other.name}.storage and realms.{realm.name}.storage are in bucket {realm.place.bucket}: "
-                    "give each a bucket of its own, or who may list one reads the names in the other"
+                    "give each a bucket of its own; otherwise whoever may list one reads the names in the other"
                 )
             if realm.host is not None and realm.host == other.host and realm.has_cdn and other.has_cdn:
                 yield f"realms.{other.name}.url and realms.{realm.name}.url have one host, {realm.host}"

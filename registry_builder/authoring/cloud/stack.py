@@ -211,12 +211,12 @@ def _notes(realms: Sequence[StackRealm], region: str, left_out: Sequence[str], t
         notes.append(f"not in the template: {', '.join(left_out)}")
     if region != DEFAULT_REGION and any(realm.has_cdn for realm in realms):
         notes.append(
-            f"there are no logs: CloudFront's are set up in {DEFAULT_REGION} alone, and the buckets are in {region}"
+            f"no logs are kept: CloudFront's can be set up in {DEFAULT_REGION} alone, and the buckets are in {region}"
         )
     if len(text.encode()) > BODY_BYTES:
         notes.append(
             f"the template is larger than the {BODY_BYTES} bytes that a request may have: add --s3-bucket BUCKET to "
-            "`aws cloudformation deploy`, or give --realm, a template each"
+            "`aws cloudformation deploy`, or give --realm, and make one template for each"
         )
     return tuple(notes)
 

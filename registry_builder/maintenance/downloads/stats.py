@@ -42,7 +42,7 @@ class LogError(SealdexError):
             "\n".join(map(str, problems)),
             subject=str(next(iter(problems)).file),
             untouched=_UNTOUCHED,
-            hint="mend or leave out these files, or count without what can't be read: --skip-unreadable",
+            hint="correct or leave out these files, or count without what can't be read: --skip-unreadable",
         )
         self.problems = tuple(problems)
 
@@ -226,7 +226,7 @@ def publish_stats(publisher: Publisher, counted: Counted, *, days: int, replace:
     Raises:
         UsageError: the realm is deployed to GitHub Pages; or the logs have nothing to say.
         SealdexError: what is there isn't a ``stats.json``, and ``replace`` isn't given; or others keep on writing.
-        LockedError: another publisher holds the lock of a store that looks at no conditions.
+        LockedError: another publisher has held the lock of a store that looks at no conditions.
         UnavailableError: the storage doesn't answer.
     """
     if publisher.tree.config.realms[publisher.realm].is_pages:

@@ -17,13 +17,16 @@ from support.stock_client import StockClient
 from support.tree_server import TreeServer
 
 from registry_builder.baseline.state import ExpiredStateError, RolledBackError
+from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
 from registry_builder.publication import github_pages, pages_deployment
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.github_pages import NotDeployableError
 from registry_builder.publication.pages_deployment import check_deployment, remember_deployment
 from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.publication.refresh import refresh_realm
+from registry_builder.signing.key_registration import create_key, register_keys
 from registry_builder.signing.metadata import utc_now
+from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import read_config
 from registry_builder.storage.folder import FolderStorage
 from registry_builder.storage.http import UrlStorage
@@ -275,7 +278,7 @@ def test_a_folder_with_another_state_is_left_alone(deployed: Live) -> None:
     deployed.tree.release("acme/slack", "1.1.0")
     publish_realm(deployed.publisher(1))
     deployed.tree.release("acme/slack", "1.2.0")
-    with pytest.raises(UsageError, match="a different state"):
+    with pytest.raises(UsageError, match="another state"):
         publish_realm(deployed.publisher(2))
 
 
@@ -306,3 +309,35 @@ def test_another_realm_is_none_on_pages(tree: Tree) -> None:
     publisher = open_publisher(tree.load(), "public", storage=FolderStorage(tree.root / "x"))
     with pytest.raises(UsageError, match="not published on GitHub Pages"):
         check_deployment(replace(publisher))
+
+
+def test_after_a_theft_the_site_is_taken_down_and_begun_again(
+    deployed: Live, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`recover` compares a store, and here that is a folder: it refuses, and says what docs/publishing.md says."""
+    client = tmp_path / "client"
+    for day in (1, 2):
+        deployed.tree.release("acme/slack", f"1.{day}.0")
+        deployed.publish(day)
+        deployed.deploy(day)
+    assert deployed.client(client).versions("acme/slack")[0] == "1.2.0"
+    before = {path: path.read_bytes() for path in deployed.folder.rglob("*") if path.is_file()}
+    assert call(deployed.tree.root, "recover", "--apply") == 1
+    said = capsys.readouterr().err
+    assert "GitHub Pages" in said
+    assert "--first-publish" in said
+    assert {path: path.read_bytes() for path in deployed.folder.rglob("*") if path.is_file()} == before
+    # what it says, done
+    root = deployed.tree.root
+    section, _ = create_key(root, read_config(root), "fresh", kind="ed25519", passphrase=None)
+    register_keys(root, {"fresh": section})
+    online = ("packages", "catalog", "snapshot", "timestamp")
+    start_ceremony(root, "theft", Wanted(keys=dict.fromkeys(online, ("fresh",))), by="kim")
+    sign_ceremony(root, "theft", Keyring(read_config(root), root), by="kim")
+    finish_ceremony(root, "theft", by="kim")
+    deployed.files.site.clear()
+    deployed.forget()
+    deployed.publish(3, first_publish=True)
+    deployed.deploy(3, first_publish=True)
+    assert deployed.client(client).versions("acme/slack")[0] == "1.2.0"
+    assert deployed.client().versions("acme/slack")[0] == "1.2.0"

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from sealdex.arguments import requests_of
 from sealdex.client import Client
 from sealdex.errors import NotFoundError, SealdexError, UnavailableError, UsageError, VerificationError
 from sealdex.locate import locate
 from sealdex.model.ids import PluginId, normalise_type, parse_plugin_id
 from sealdex.model.index import choose_artifact
 from sealdex.model.versions import version_problem
-from sealdex.queries import requests_of
 from sealdex.results import Located, PluginInfo
 from sealdex.runtime.gateway._engine import plugin_record
 from sealdex.store.database import ENABLED, State

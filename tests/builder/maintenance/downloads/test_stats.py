@@ -310,7 +310,7 @@ def test_nothing_in_the_logs_is_said_and_not_published(
 ) -> None:
     path = log(line(agent="curl/8.5"))
     assert call(live.root, "stats", path) == 0
-    assert "answers is to sealdex" in capsys.readouterr().err
+    assert "no answer in the logs was to sealdex" in capsys.readouterr().err
     assert call(live.root, "stats", path, "--publish") == 2
     config = live.root / "registry.toml"
     pages = '"pages:../published/public"\nurl = "https://acme.example/"'
