@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from filelock import FileLock
@@ -59,12 +60,18 @@ def site(published: Path) -> Iterator[str]:
         yield f"{address}/"
 
 
-@pytest.fixture
-def prefixed(published: Path, watch: Watch) -> Iterator[str]:
-    """The address of the same site below a prefix, where only relative links work."""
+@pytest.fixture(scope="session")
+def parent_of_site(published: Path) -> Iterator[str]:
+    """The address of a server that has the site in a folder."""
     with running_server(published.parent) as address:
-        watch.origins.append(address)
-        yield f"{address}/{published.name}/"
+        yield address
+
+
+@pytest.fixture
+def prefixed(published: Path, parent_of_site: str, watch: Watch) -> str:
+    """The address of the same site below a prefix, where only relative links work."""
+    watch.origins.append(parent_of_site)
+    return f"{parent_of_site}/{published.name}/"
 
 
 @pytest.fixture(scope="package")  # not longer: Playwright leaves an event loop running in the thread
@@ -93,26 +100,27 @@ def watch(site: str) -> Iterator[Watch]:
 
 @pytest.fixture
 def open_page(browsers: Browsers, engine: str, site: str, watch: Watch) -> Iterator[Open]:
-    """Open a page of the site: ``open_page("search.html", color_scheme="dark")``, with a context's options."""
-    contexts: list[BrowserContext] = []
-    borrowed: list[Page] = []
+    """Open a page of the site: see `Open`."""
+    own: list[BrowserContext] = []
+    lent: list[tuple[Page, dict[str, Any]]] = []
 
-    def open_(path: str = "", **options: Any) -> Page:
-        if engine == "firefox" and not options and not borrowed:
-            page = browsers.kept_page(engine)
-            borrowed.append(page)
-        else:
+    def open_(path: str | None = "", *, fresh: bool = False, **options: Any) -> Page:
+        page = None if fresh else browsers.lend(engine, options)
+        if page is None:
             context = browsers.started(engine).new_context(**options)
-            contexts.append(context)
+            own.append(context)
             page = context.new_page()
+        else:
+            lent.append((page, options))
         watch.over(page.context)
         page.set_default_timeout(15_000)
-        page.goto(site + path)
+        if path is not None:
+            page.goto(urljoin(site, path))
         return page
 
     yield open_
-    for context in contexts:
+    for context in own:
         context.close()
-    for page in borrowed:
+    for page, options in lent:
         watch.leave(page.context)
-        browsers.give_back(page)
+        browsers.give_back(engine, options, page)

@@ -46,16 +46,17 @@ def replacing(old: str, new: str) -> Callable[[Route], None]:
 
 
 def test_a_list_that_is_of_another_archive_is_not_compared(open_page: Open, site: str) -> None:
+    page = open_page(None)
     for old, new in (('"format":1', '"format":2'), ('"entries"', '"files"'), ('"sha256":"', '"sha256":"0')):
-        page = open_page("")
         page.route("**/*.files.json", replacing(old, new))
         page.goto(f"{site}{COMPARED}")
         expect(page.get_by_text("so files aren't compared")).to_be_visible()
+        page.unroute_all()
 
 
 def test_attack_names_in_lists_are_text(open_page: Open, site: str) -> None:
     """Whoever can write to the store writes what they like into a list, which the page doesn't verify."""
-    page = open_page("")
+    page = open_page(None)
     page.route("**/*.files.json", replacing("here.bin", "<img src=x onerror=window.pwned=1>"))
     page.goto(f"{site}{COMPARED}")
     expect(page.locator("main")).to_contain_text("comes/<img src=x onerror=window.pwned=1>")
@@ -81,9 +82,9 @@ def test_what_a_plugin_needs_in_turn_is_told_and_drawn(open_page: Open) -> None:
     expect(without.locator("#dependencies + ul")).to_contain_text("robotics/pick-and-place")
 
 
-def test_a_tree_without_an_end_is_bounded(open_page: Open) -> None:
+def test_a_tree_without_an_end_is_bounded(open_page: Open, site: str) -> None:
     """Attacker: writes to the store. Change: documents in a circle, and one that needs hundreds."""
-    page = open_page("")
+    page = open_page(None)
 
     def endless(route: Route) -> None:
         needs = {f"many/tool-{n:03d}": "*" for n in range(120)} | {"edge/listed": "*", "../../x": "*", "<b>": "*"}
@@ -93,7 +94,7 @@ def test_a_tree_without_an_end_is_bounded(open_page: Open) -> None:
     page.route("**/targets/index/**", endless)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{page.url}edge/listed/")
+    page.goto(f"{site}edge/listed/")
     asked.clear()
     page.get_by_role("button", name="Show what these need in turn").click()
     expect(page.locator(".tree")).to_be_visible(timeout=30_000)
@@ -123,8 +124,8 @@ def test_texts_say_which_language_they_are_in(open_page: Open) -> None:
 
 
 def test_search_tells_the_language_of_a_text_as_pages_do(open_page: Open, site: str) -> None:
+    page = open_page(None)
     for text in ("ロボット用のドライバ", "로봇 팔", "群聊小游戏", "робот", "Café 语 in a long text"):
-        page = open_page("")
         page.route("**/targets/catalog/**", replacing("Whose archives have lists of files", text))
         page.goto(f"{site}search.html?q=listed")
         page.wait_for_selector("[data-search][data-state=answered]")
@@ -132,3 +133,4 @@ def test_search_tells_the_language_of_a_text_as_pages_do(open_page: Open, site: 
         expect(found.locator(".plugin-summary")).to_have_text(text)
         language = language_of(text)
         assert found.locator(".plugin-summary").get_attribute("lang") == (None if language == "en" else language), text
+        page.unroute_all()

@@ -52,10 +52,10 @@ def back(page: Page) -> None:
     page.wait_for_url(re.compile(r"/search\.html"))
 
 
-def test_a_registry_without_plugins_says_so(open_page: Open) -> None:
-    page = open_page()
+def test_a_registry_without_plugins_says_so(open_page: Open, site: str) -> None:
+    page = open_page(None)
     page.context.route("**/search/catalogue.json", lambda route: route.fulfill(json={"format": 1, "shards": []}))
-    page.goto(page.url + SEARCH)
+    page.goto(site + SEARCH)
     status(page, "0 plugins")
     expect(page.locator(".search-results")).to_have_text("Nothing is published yet.")
     expect(page.locator(".search-filters")).to_be_hidden()
@@ -234,10 +234,10 @@ def large(page: Page) -> list[str]:
 
 
 @both
-def test_a_name_in_a_large_registry_reads_what_is_typed_alone(open_page: Open) -> None:
-    page = open_page()
+def test_a_name_in_a_large_registry_reads_what_is_typed_alone(open_page: Open, site: str) -> None:
+    page = open_page(None)
     asked_for = large(page)
-    page.goto(page.url + SEARCH)
+    page.goto(site + SEARCH)
     expect(page.locator(".search-meant")).to_contain_text("Type a name.")
     assert "rows.json" not in asked_for
     search_for(page, "kalman-robot")
@@ -251,10 +251,10 @@ def test_a_name_in_a_large_registry_reads_what_is_typed_alone(open_page: Open) -
     expect(page.locator(".search-facet")).to_have_count(0)
 
 
-def test_what_needs_all_rows_of_a_large_registry_is_asked_for(open_page: Open) -> None:
-    page = open_page()
+def test_what_needs_all_rows_of_a_large_registry_is_asked_for(open_page: Open, site: str) -> None:
+    page = open_page(None)
     asked_for = large(page)
-    page.goto(f"{page.url}{SEARCH}?q=zebras")
+    page.goto(f"{site}{SEARCH}?q=zebras")
     wider = page.get_by_role(
         "button", name="Search all 2,400 plugins, in all texts and with filters (reads up to 30 MB)"
     )
@@ -271,10 +271,10 @@ def test_what_needs_all_rows_of_a_large_registry_is_asked_for(open_page: Open) -
     assert results(page) == ["one/filter"]
 
 
-def test_a_filter_reads_all_rows_of_a_large_registry_when_they_are_wanted(open_page: Open) -> None:
-    page = open_page()
+def test_a_filter_reads_all_rows_of_a_large_registry_when_they_are_wanted(open_page: Open, site: str) -> None:
+    page = open_page(None)
     asked_for = large(page)
-    page.goto(f"{page.url}{SEARCH}?namespace=one")
+    page.goto(f"{site}{SEARCH}?namespace=one")
     wider = page.get_by_role("button", name="Search all 2,400 plugins")
     expect(wider).to_be_visible()
     expect(page.locator(".search-chips button")).to_contain_text(["Namespace: one"])
@@ -284,8 +284,8 @@ def test_a_filter_reads_all_rows_of_a_large_registry_when_they_are_wanted(open_p
 
 
 @both
-def test_a_browser_that_lacks_the_memory_says_so_and_still_finds_names(open_page: Open) -> None:
-    page = open_page()
+def test_a_browser_that_lacks_the_memory_says_so_and_still_finds_names(open_page: Open, site: str) -> None:
+    page = open_page(None)
     asked_for = large(page)
 
     def worker(route: Route) -> None:
@@ -297,7 +297,7 @@ def test_a_browser_that_lacks_the_memory_says_so_and_still_finds_names(open_page
         route.fulfill(body=f"{limited};\n{route.fetch().text()}", content_type="text/javascript")
 
     page.context.route("**/search-worker.*.js", worker)
-    page.goto(f"{page.url}{SEARCH}?q=zebras")
+    page.goto(f"{site}{SEARCH}?q=zebras")
     page.get_by_role("button", name="Search all 2,400 plugins").click()
     status(page, re.compile("Search failed: this browser lacks the memory for all plugins"))
     assert asked_for.count("rows.json") == 1
@@ -308,8 +308,8 @@ def test_a_browser_that_lacks_the_memory_says_so_and_still_finds_names(open_page
     assert asked_for.count("rows.json") == 1
 
 
-def test_what_a_mirror_of_a_part_lacks_is_told_and_not_linked(open_page: Open) -> None:
-    page = open_page()
+def test_what_a_mirror_of_a_part_lacks_is_told_and_not_linked(open_page: Open, site: str) -> None:
+    page = open_page(None)
     every = [("a", "robot"), ("b", "robot"), ("b", "robot-2")]
     rows = [CatalogRow(namespace, name, "build", "A robot", latest="1.0.0") for namespace, name in every]
     files = {
@@ -318,17 +318,17 @@ def test_what_a_mirror_of_a_part_lacks_is_told_and_not_linked(open_page: Open) -
     }
     for name, file in files.items():
         page.context.route(f"**/search/{name}.json", partial(_fulfil, json.dumps({"format": 1, **file})))
-    page.goto(f"{page.url}{SEARCH}?q=robot")
+    page.goto(f"{site}{SEARCH}?q=robot")
     expect(page.locator(".search-result h2")).to_have_text(
         ["a/robot 1.0.0 not on this mirror", "b/robot 1.0.0", "b/robot-2 1.0.0 not on this mirror"]
     )
     assert results(page) == ["b/robot"]
 
 
-def test_what_was_meant_is_offered_where_nothing_is_exact(open_page: Open) -> None:
-    page = open_page()
+def test_what_was_meant_is_offered_where_nothing_is_exact(open_page: Open, site: str) -> None:
+    page = open_page(None)
     of_the_table(page)
-    page.goto(f"{page.url}{SEARCH}?q=kanbam")
+    page.goto(f"{site}{SEARCH}?q=kanbam")
     assert results(page)[0] == "boards/kanban"
     expect(page.locator(".search-meant")).to_contain_text("Nothing exact; did you mean")
     page.get_by_role("button", name="kanban", exact=True).click()
@@ -338,20 +338,20 @@ def test_what_was_meant_is_offered_where_nothing_is_exact(open_page: Open) -> No
 
 
 @both
-def test_any_script_is_found_and_marked(open_page: Open) -> None:
-    page = open_page()
+def test_any_script_is_found_and_marked(open_page: Open, site: str) -> None:
+    page = open_page(None)
     of_the_table(page)
-    page.goto(f"{page.url}{SEARCH}?q=%E6%B8%B8%E6%88%8F")
+    page.goto(f"{site}{SEARCH}?q=%E6%B8%B8%E6%88%8F")
     assert results(page) == ["games/group-games"]
     expect(page.locator(".plugin-summary mark")).to_have_text("游戏")
     search_for(page, "wordcount")
     expect(page.locator(".search-result h2 mark")).to_have_text("word-count")
 
 
-def test_a_metric_narrows_and_stands_in_the_address(open_page: Open) -> None:
-    page = open_page()
+def test_a_metric_narrows_and_stands_in_the_address(open_page: Open, site: str) -> None:
+    page = open_page(None)
     of_the_table(page)
-    page.goto(page.url + SEARCH)
+    page.goto(site + SEARCH)
     results(page)
     field = page.get_by_label("Metric, such as")
     field.press_sequentially("top1 0.8")

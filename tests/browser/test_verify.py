@@ -78,7 +78,7 @@ def test_what_can_t_be_verified_is_said(open_page: Open, published: Path, fields
 def test_reasons_are_in_the_readers_language(
     open_page: Open, published: Path, fields: dict[str, str], said: str
 ) -> None:
-    page = open_page("site/zh/verify/")
+    page = open_page("site/zh/verify/", fresh=True)  # its clock is set
     found = ask(page, **{"plugin": PLUGIN, "fingerprint": fingerprint(published), **fields}, button="验证")
     assert found.startswith("refused: ")
     assert said in found
@@ -117,7 +117,7 @@ def test_attack_on_a_link_of_the_chain(
 
 def test_attack_by_metadata_that_has_expired(open_page: Open, published: Path) -> None:
     """Attacker: the server. Change: it stops delivering newer metadata. Refused once the last has expired."""
-    page = open_page("verify/")
+    page = open_page("verify/", fresh=True)
     page.clock.set_fixed_time("2040-01-01T00:00:00Z")
     assert "root: it expired on" in ask(page, plugin=PLUGIN, fingerprint=fingerprint(published))
 
@@ -130,7 +130,7 @@ def test_the_saved_file_does_the_same_and_is_the_one_that_the_docs_name(
     digest = hashlib.sha256(saved.read_bytes()).hexdigest()
     assert saved.read_bytes() == offline_verifier()
     assert digest in (REPOSITORY / "docs/site.md").read_text(encoding="utf-8"), f"state it there: {digest}"
-    page = open_page("verify/")
+    page = open_page(None)
     page.route(
         f"{site}**", lambda route: route.fulfill(response=route.fetch(), headers={"Access-Control-Allow-Origin": "*"})
     )

@@ -3,6 +3,10 @@
 Chromium and Firefox as Debian has them, both driven by Playwright. Firefox is driven over WebDriver BiDi, which can't
 switch JavaScript off, choose a theme or bypass a policy: it is started dark, and tests that need one of these are
 Chromium's alone.
+
+A context and a page more cost a browser more time than most tests take in them, so tests borrow pages that are kept.
+What a page remembers is taken from it in between: routes, storage, cookies, size, theme. Only answers stay in the
+browser's cache, as long as they may.
 """
 
 from __future__ import annotations
@@ -10,9 +14,10 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import (
@@ -23,8 +28,10 @@ from playwright.sync_api import (
     Playwright,
     Request,
     Response,
+    ViewportSize,
     WebError,
 )
+from playwright.sync_api import Error as PlaywrightError
 from support.components import missing
 
 FLAGS = (
@@ -41,6 +48,14 @@ _PREFERENCES: dict[str, str | float | bool] = {
     "layout.css.prefers-color-scheme.content-override": 0,  # dark
     "browser.sessionhistory.max_total_viewers": 0,  # "back" loads a page again: of a kept one Playwright hears nothing
 }
+_VIEWPORT = ViewportSize(width=1280, height=720)
+_CHANGED_LATER = {"viewport", "color_scheme"}
+_KEPT_WITH: tuple[dict[str, bool], ...] = ({}, {"bypass_csp": True}, {"java_script_enabled": False})
+_FORGET = """() => {
+  if (!/^http/.test(location.protocol)) return;
+  localStorage.clear();
+  sessionStorage.clear();
+}"""
 _STOPPED = ("csp", "NS_ERROR_CONTENT_BLOCKED", "NS_ERROR_DOM_BAD_URI")
 
 ENGINES = ("chromium", "firefox")
@@ -95,7 +110,7 @@ class Browsers:
         self._playwright = playwright
         self._folder = folder
         self._started: dict[str, Browser] = {}
-        self._kept: dict[str, Page] = {}
+        self._kept: dict[tuple[str, str], list[Page]] = {}
 
     def started(self, engine: str) -> Browser:
         """Return a browser, one of `ENGINES`."""
@@ -103,19 +118,31 @@ class Browsers:
             self._started[engine] = launch(self._playwright, engine, self._folder)
         return self._started[engine]
 
-    def kept_page(self, engine: str) -> Page:
-        """Lend a browser's one page: a tab more costs Firefox more time than most tests take in it."""
-        if engine not in self._kept:
-            self._kept[engine] = self.started(engine).new_context().new_page()
-        return self._kept[engine]
+    def lend(self, engine: str, options: Mapping[str, Any]) -> Page | None:
+        """Return a kept page, blank, or None where no page that others used can be given such options."""
+        rest = {name: value for name, value in options.items() if name not in _CHANGED_LATER}
+        if rest not in _KEPT_WITH:
+            return None
+        kept = self._kept.setdefault((engine, str(rest)), [])
+        page = kept.pop() if kept else self.started(engine).new_context(**rest).new_page()
+        page.set_viewport_size(options.get("viewport") or _VIEWPORT)
+        if engine != "firefox":  # whose theme can't be chosen
+            page.emulate_media(media="null", color_scheme=options.get("color_scheme", "light"))
+        return page
 
-    def give_back(self, page: Page) -> None:
-        """Let a lent page forget what a test did with it."""
-        page.unroute_all(behavior="ignoreErrors")
-        page.context.unroute_all(behavior="ignoreErrors")
-        page.evaluate("localStorage.clear()")
-        page.goto("about:blank")
-        page.context.clear_cookies()
+    def give_back(self, engine: str, options: Mapping[str, Any], page: Page) -> None:
+        """Let a lent page forget what a test did with it, and keep it; one that can't is closed."""
+        rest = {name: value for name, value in options.items() if name not in _CHANGED_LATER}
+        try:
+            page.unroute_all(behavior="ignoreErrors")
+            page.context.unroute_all(behavior="ignoreErrors")
+            page.evaluate(_FORGET)
+            page.goto("about:blank")
+            page.context.clear_cookies()
+        except PlaywrightError:
+            page.context.close()
+        else:
+            self._kept[engine, str(rest)].append(page)
 
     def close(self) -> None:
         """End all of them."""
@@ -182,4 +209,7 @@ class Watch:
 
 
 Open = Callable[..., Page]
-"""``open_page("search.html", color_scheme="dark")``: a path below the site, and a context's options."""
+"""``open_page("search.html", color_scheme="dark")``: a path below the site, and a context's options.
+
+The path may be None, for a blank page. ``fresh=True`` gives a page that nobody had before and nobody has afterwards.
+"""
