@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, Route, ViewportSize, expect
 from support.browse_registry import GENERATED, NAMESPACE
 from support.browser import Open
 
-WIDTHS = pytest.mark.parametrize("width", [390, 820, 1440])
+WIDTHS = (390, 820, 1440)
+FITS = "document.scrollingElement.scrollWidth <= innerWidth"
 CONTRAST = """(mark) => {
   const luminance = (colour) => {
     const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
@@ -22,8 +24,11 @@ CONTRAST = """(mark) => {
 }"""
 
 
-def size(width: int) -> ViewportSize:
-    return ViewportSize(width=width, height=844)
+def widths(page: Page) -> Iterator[int]:
+    """Give the page each of the widths in turn, as a window that is resized does."""
+    for width in WIDTHS:
+        page.set_viewport_size(ViewportSize(width=width, height=844))
+        yield width
 
 
 def box(page: Page, selector: str) -> dict[str, float]:
@@ -38,51 +43,50 @@ def box(page: Page, selector: str) -> dict[str, float]:
     }
 
 
-@WIDTHS
 @pytest.mark.parametrize("path", ["robotics/kalman/", "site/zh/robotics/kalman/"], ids=["en", "zh"])
-def test_the_masthead_is_a_line_and_one_way_to_install_is_shown(open_page: Open, path: str, width: int) -> None:
-    page = open_page(path, viewport=size(width))
-    nav, field = box(page, ".masthead-nav"), box(page, ".masthead-search")
-    if width > 390:  # on a telephone the field has a line of its own
-        assert max(nav["y"], field["y"]) < min(nav["end"], field["end"]), "the search field wraps"
-    assert field["end"] - nav["y"] < (220 if width == 390 else 70)
-    shown = [each for each in page.locator(".install .command").all() if each.is_visible()]
-    assert len(shown) == 1
-    assert box(page, ".install")["height"] < 300
-    assert box(page, ".install")["y"] + box(page, ".install")["height"] < 844  # with what it is, on the first screen
+def test_the_masthead_is_a_line_and_one_way_to_install_is_shown(open_page: Open, path: str) -> None:
+    page = open_page(path)
+    for width in widths(page):
+        nav, field = box(page, ".masthead-nav"), box(page, ".masthead-search")
+        if width > 390:  # on a telephone the field has a line of its own
+            assert max(nav["y"], field["y"]) < min(nav["end"], field["end"]), f"the search field wraps: {width}"
+        assert field["end"] - nav["y"] < (220 if width == 390 else 70), width
+        shown = [each for each in page.locator(".install .command").all() if each.is_visible()]
+        assert len(shown) == 1, width
+        install = box(page, ".install")
+        assert install["height"] < 300, width
+        assert install["y"] + install["height"] < 844, width  # with what it is, on the first screen
 
 
-@WIDTHS
-def test_an_all_yanked_page_says_one_thing_of_platforms(open_page: Open, site: str, width: int) -> None:
-    page = open_page("edge/withdrawn/", viewport=size(width))
+def test_an_all_yanked_page_says_one_thing_of_platforms(open_page: Open, site: str) -> None:
+    page = open_page("edge/withdrawn/")
     expect(page.locator("section", has=page.locator("#platforms"))).to_contain_text("Any")
     badge = page.locator(".badges img").nth(1)
     assert badge.get_attribute("alt") == "platforms: any"
     assert "platforms: any" in page.request.get(f"{site}edge/withdrawn/platforms.svg").text()
 
 
-@WIDTHS
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_what_was_found_stands_out_and_can_be_read(open_page: Open, theme: str, width: int) -> None:
-    page = open_page("search.html?q=kalman", viewport=size(width), color_scheme=theme)
+def test_what_was_found_stands_out_and_can_be_read(open_page: Open, theme: str) -> None:
+    page = open_page("search.html?q=kalman", color_scheme=theme)
     page.wait_for_selector("[data-search][data-state=answered]")
     marks = page.locator(".search-result mark").all()
     assert marks
-    assert min(mark.evaluate(CONTRAST) for mark in marks) >= 4.5
+    for width in widths(page):
+        assert (width, min(mark.evaluate(CONTRAST) for mark in marks) >= 4.5) == (width, True)
 
 
-@WIDTHS
-def test_the_home_page_says_what_is_new_used_recent_and_of_which_types(open_page: Open, width: int) -> None:
-    page = open_page("", viewport=size(width))
+def test_the_home_page_says_what_is_new_used_recent_and_of_which_types(open_page: Open) -> None:
+    page = open_page("")
     for heading in ("Recently released", "New plugins", "Most used", "Types"):
         section = page.locator("section", has=page.get_by_role("heading", name=heading, exact=True))
         assert section.locator("a").count() >= 3, heading
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    for width in widths(page):
+        assert (width, page.evaluate(FITS)) == (width, True)
 
 
-@WIDTHS
-def test_a_list_of_several_pages_has_totals_initials_first_and_last(open_page: Open, site: str, width: int) -> None:
-    page = open_page(f"{NAMESPACE}/", viewport=size(width))
+def test_a_list_of_several_pages_has_totals_initials_first_and_last(open_page: Open, site: str) -> None:
+    page = open_page(f"{NAMESPACE}/")
     head = page.locator("[data-list]")
     expect(head).to_contain_text(f"{GENERATED} plugins")
     total = int((page.locator("[data-page]").inner_text()).split("of ")[1].split()[0])
@@ -103,7 +107,8 @@ def test_a_list_of_several_pages_has_totals_initials_first_and_last(open_page: O
     letters = page.get_by_role("navigation", name="Initials").get_by_role("link")
     expect(letters).to_have_count(26)
     expect(head).to_contain_text("5,000 plugins")
-    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    for width in widths(page):
+        assert (width, page.evaluate(FITS)) == (width, True)
 
 
 def test_names_have_their_counts(open_page: Open) -> None:
