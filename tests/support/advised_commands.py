@@ -7,6 +7,7 @@ a message fills in are taken by the name of what is filled in (`sample`).
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -59,19 +60,24 @@ def in_python(folder: Path) -> Iterator[Advised]:
         yield from (Advised(where, match[0]) for match in _COMMAND.finditer(text))
 
 
-def messages(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the string constants of a package, with where they stand; what is filled in is replaced by samples."""
-    for file in sorted(folder.rglob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        skipped = {id(part) for node in ast.walk(tree) for part in _skipped(node)}
-        for node in ast.walk(tree):
-            if id(node) in skipped:
-                continue
-            where = f"{file.relative_to(REPOSITORY)}:{getattr(node, 'lineno', 0)}"
-            if isinstance(node, ast.JoinedStr):
-                yield where, "".join(_piece(value) for value in node.values)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield where, node.value
+@functools.cache
+def messages(folder: Path) -> list[tuple[str, str]]:
+    """Return the string constants of a package, with where they stand; what is filled in is replaced by samples."""
+    return [found for file in sorted(folder.rglob("*.py")) for found in _messages_of(file)]
+
+
+def _messages_of(file: Path) -> Iterator[tuple[str, str]]:
+    name = str(file.relative_to(REPOSITORY))
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    skipped = {id(part) for node in nodes for part in _skipped(node)}
+    for node in nodes:
+        if not isinstance(node, ast.JoinedStr | ast.Constant) or id(node) in skipped:
+            continue
+        where = f"{name}:{node.lineno}"
+        if isinstance(node, ast.JoinedStr):
+            yield where, "".join(_piece(value) for value in node.values)
+        elif isinstance(node.value, str):
+            yield where, node.value
 
 
 def _skipped(node: ast.AST) -> Iterator[ast.AST]:
