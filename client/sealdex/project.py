@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from sealdex.client import Client
-from sealdex.config.edit import replace_file
 from sealdex.config.toml_reader import read_toml_text
 from sealdex.disk import replace
 from sealdex.download.fetcher import NotHereError
@@ -23,9 +22,6 @@ from sealdex.errors import (
     NotFoundError,
     SealdexError,
 )
-from sealdex.install.batch import Vouch, install_request
-from sealdex.install.install import needs_archive
-from sealdex.install.transaction import finish_killed, pins
 from sealdex.lockfile import freshness
 from sealdex.lockfile.lock_file import (
     LOCK_NAME,
@@ -49,6 +45,9 @@ from sealdex.resolve.resolver import in_order
 from sealdex.results import Installed, Planned, Trust
 from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
+
+if TYPE_CHECKING:
+    from sealdex.install.batch import Vouch
 
 
 class StaleLockError(SealdexError):
@@ -178,6 +177,8 @@ class Project:
         text = lock_text(after)
         is_new = unreadable is not None or not self._says(text)
         if is_new and not dry_run:
+            from sealdex.config.edit import replace_file  # noqa: PLC0415  # an up-to-date lock isn't written
+
             replace_file(self.lock_path, text.encode())
             self.lock_path.chmod(0o644)
         found = tuple(differences(before, after)) if unreadable is None else ()
@@ -245,6 +246,9 @@ class Project:
             UnavailableError: something is missing and can't be fetched; nothing was installed.
             InstallError: as `Client.install`; or a plugin is pinned to another version here.
         """
+        self._begin_asking(lock)
+        from sealdex.install.transaction import finish_killed  # noqa: PLC0415  # while the registry is being asked
+
         finish_killed(self._store)
         vouching = self._vouching(lock, fallback=fallback, on_yanked=on_yanked)
         voucher = vouching.voucher
@@ -283,6 +287,8 @@ class Project:
         """
         choices = self._choices(lock)
         self._voucher(lock, fallback=False).vouch(choices)
+        from sealdex.config.edit import replace_file  # noqa: PLC0415  # as in `lock`
+
         target = Builtin(folder)
         written = []
         with self._client.files_of(choices) as files:
@@ -302,6 +308,13 @@ class Project:
         return [*written, target.lock]
 
     # --- parts of ensure ---------------------------------------------------------------------------------------------
+
+    def _begin_asking(self, lock: LockDocument) -> None:
+        """Begin the requests for a host that has nothing installed, so that all of the lock has to be confirmed."""
+        if Path(self._store.plugins_folder).exists():
+            return
+        with suppress(NoMatchError):  # which is told later, and nobody is asked
+            self._client.queries.begin_asking([choice.plugin for choice in self._choices(lock)])
 
     def _vouching(
         self, lock: LockDocument, *, fallback: bool, on_yanked: Callable[[PluginId, str, Mark], None] | None
@@ -359,6 +372,8 @@ class Project:
         return here
 
     def _heed_pins(self, choices: Sequence[Choice]) -> None:
+        from sealdex.install.transaction import pins  # noqa: PLC0415  # as in `ensure`
+
         pinned = pins(self._store)
         for choice in choices:
             version = pinned.get(choice.plugin)
@@ -372,6 +387,9 @@ class Project:
 
     def _needs_a_word(self, choice: Choice, registries: Mapping[PluginId, str]) -> bool:
         """Return whether a choice must be confirmed by its registry: all that are not already installed."""
+        from sealdex.install.batch import install_request  # noqa: PLC0415  # as in `ensure`
+        from sealdex.install.install import needs_archive  # noqa: PLC0415  # so too
+
         request = install_request(choice, Trust(registries[choice.plugin], None, None))
         return needs_archive(self._store, request)
 

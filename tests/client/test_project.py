@@ -98,7 +98,7 @@ UNUSED_AT_FIRST = {
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize(
     ("command", "most"),
-    [(["info", "acme/slack"], 115), (["install", "acme/slack"], 150), (["ensure"], 160)],
+    [(["info", "acme/slack"], 117), (["install", "acme/slack"], 150), (["ensure"], 160)],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_on_an_empty_host_no_more_is_imported_than_is_used(

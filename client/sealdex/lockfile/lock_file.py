@@ -32,7 +32,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from sealdex.config import toml_writer
 from sealdex.config.toml_reader import parse_toml, read_toml_text, require_toml_text, sides_of_merge
 from sealdex.errors import ConfigError, FormatTooNewError, NotFoundError
 from sealdex.model.decode import DocumentError, read_values
@@ -130,6 +129,8 @@ def lock_text(document: LockDocument) -> str:
 
 
 def _lines(header: str, values: Mapping[str, Any]) -> str:
+    from sealdex.config import toml_writer  # noqa: PLC0415  # an up-to-date lock isn't written
+
     return "".join(f"{line}\n" for line in toml_writer.table(header, values, is_array=True))
 
 

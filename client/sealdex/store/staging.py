@@ -10,7 +10,7 @@ The lock file is created before the folder and removed after it, so a folder who
 
 from __future__ import annotations
 
-import secrets
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +30,7 @@ def staging_folder(store: Store) -> Iterator[Path]:
     """
     staging = Path(store.staging_folder)
     staging.mkdir(parents=True, exist_ok=True)
-    folder = staging / secrets.token_hex(8)
+    folder = staging / os.urandom(8).hex()
     lock = FileLock(_lock_path(folder))  # another thread may end the block
     with _guard(staging):
         lock.acquire()
