@@ -8,11 +8,12 @@ import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
+from support.accessibility import axe_source, violations
 from support.browse_registry import GENERATED, KINDS, NAMESPACE, PAGES
 from support.browser import Open, Watch, both
 from support.node_tools import installed, node
@@ -64,22 +65,7 @@ LOOKS = looks()
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    return (installed(NODE) / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-
-
-def violations(page: Page, *, of_colours_alone: bool = False) -> list[str]:
-    """What axe finds, one line a rule and element."""
-    options = {"resultTypes": ["violations"], "preload": False}  # what it would preload, no rule of these reads
-    if of_colours_alone:
-        options |= {"runOnly": ["color-contrast", "link-in-text-block"]}
-    found: list[dict[str, Any]] = page.evaluate(
-        "async (options) => (await axe.run(document, options)).violations", options
-    )
-    return [
-        f"{rule['id']}: {node['target']} {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
-        for rule in found
-        for node in rule["nodes"]
-    ]
+    return axe_source()
 
 
 def too_wide(page: Page) -> list[str]:

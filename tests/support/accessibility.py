@@ -1,0 +1,29 @@
+"""axe on a page of a browser: which rules of accessibility it breaks."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from playwright.sync_api import Page
+from support.node_tools import installed
+from support.places import REPOSITORY
+
+
+@cache
+def axe_source() -> str:
+    """The script that has to be evaluated on a page first, or see `missing`."""
+    folder = installed(REPOSITORY / "tests/browser/node")
+    return (folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds, one line a rule and element."""
+    found: list[dict[str, Any]] = page.evaluate(
+        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+    )
+    return [
+        f"{rule['id']}: {node['target']} {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
