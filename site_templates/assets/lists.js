@@ -47,7 +47,9 @@ function initials(head, pages, addresses) {
   const nav = document.createElement("nav");
   nav.className = "initials";
   nav.setAttribute("aria-label", say("Initials"));
-  const letter = (text) => [...(text.split("/").pop() || "")][0]?.toUpperCase() ?? "";
+  // a list of one namespace is in the order of names, one of several in the order of namespaces
+  const isOne = new Set(pages.map((page) => String(page.first).split("/")[0])).size === 1;
+  const letter = (text) => [...((isOne && text.split("/").pop()) || text)][0]?.toUpperCase() ?? "";
   const starts = new Map();
   pages.forEach((page, at) => {
     if (typeof page.first === "string" && !starts.has(letter(page.first))) starts.set(letter(page.first), at);

@@ -255,6 +255,8 @@ def test_what_needs_all_rows_of_a_large_registry_is_asked_for(open_page: Open, s
         "button", name="Search all 2,400 plugins, in all texts and with filters (reads up to 30 MB)"
     )
     expect(wider).to_be_visible()
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     expect(page.locator(".search-meant")).to_contain_text("Names and titles alone can't answer this.")
     assert page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('worker')).length") == 0
     assert "rows.json" not in asked_for
