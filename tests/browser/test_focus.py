@@ -57,7 +57,7 @@ def contrast(page: Page, colour: str) -> float:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_ring_of_what_is_focused_is_seen_and_whole(open_page: Open, site: str, theme: str) -> None:
     """WCAG 2.2, 2.4.7 and 2.4.11: on a telephone, where most boxes scroll by themselves."""
-    page = open_page("", viewport=ViewportSize(width=390, height=844), color_scheme=theme)
+    page = open_page(None, viewport=ViewportSize(width=390, height=844), color_scheme=theme)
     colours: set[str] = set()
     for kind in PAGES if EVERY else MANY:
         page.goto(site + PAGES[kind])
@@ -107,7 +107,7 @@ def test_what_a_click_brings_is_accessible_and_fits(
     if state in {"proved", "refused"}:
         watch.expected = "/2.root.json"  # asked for, since there could be a newer one
     theme = ("light", "dark")[STATES.index(state) % 2]
-    page = open_page("", viewport=ViewportSize(width=390, height=844), color_scheme=theme)
+    page = open_page(None, viewport=ViewportSize(width=390, height=844), color_scheme=theme)
     brought(page, site, published, state)
     page.evaluate(axe_source())
     for each in ("light", "dark") if EVERY else (theme,):

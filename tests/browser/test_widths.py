@@ -111,6 +111,16 @@ def test_a_list_of_several_pages_has_totals_initials_first_and_last(open_page: O
         assert (width, page.evaluate(FITS)) == (width, True)
 
 
+def test_initials_of_a_list_over_namespaces_are_those_of_namespaces(open_page: Open, site: str) -> None:
+    """Its order is that of namespaces: by the names of plugins, letters came as they liked."""
+    page = open_page(None)
+    pages = [{"first": first, "page": "types/build/"} for first in ("acme/zoom", "acme/zoom-2", "beta/ada", "corp/x")]
+    found = json.dumps({"total": 200, "pages": pages})
+    page.route("**/index.json", lambda route: route.fulfill(body=found, content_type="application/json"))
+    page.goto(f"{site}types/build/")
+    expect(page.get_by_role("navigation", name="Initials").get_by_role("link")).to_have_text(["A", "B", "C"])
+
+
 def test_names_have_their_counts(open_page: Open) -> None:
     page = open_page("namespaces/")
     expect(page.locator(f'li[data-name="{NAMESPACE}"]')).to_have_text(f"{NAMESPACE} {GENERATED}")
