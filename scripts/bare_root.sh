@@ -17,6 +17,7 @@ bare_root() {
 # enter_root ROOT: give it the network as this machine has it (its resolver, its proxy, the certificates that it trusts),
 # and devices of its own. leave_root ROOT has to follow, whatever happens.
 enter_root() {
+    leave_root "$1" # a run that was killed
     cp --dereference /etc/resolv.conf "$1/etc/resolv.conf"
     [ -e "$1/etc/hosts" ] || printf '127.0.0.1 localhost\n::1 localhost\n' >"$1/etc/hosts" # an installer writes it
     for certificate in /usr/local/share/ca-certificates/*.crt; do

@@ -27,8 +27,9 @@ done
 # --- the source package -------------------------------------------------------------------------------------------------
 sdist=$here/dist/sealdex-$version.tar.gz
 [ -e "$sdist" ] || { say "$sdist is missing: make dist DIST=build"; exit 1; }
-rm -rf "$work/source" "$out"
+rm -rf "$work/source"
 mkdir -p "$work/source" "$work/downloads" "$out"
+rm -f "$out"/sealdex_* "$out/lintian.txt" # of an earlier run; OUT may be any folder
 tree=$work/source/sealdex-$version
 "$python" "$here/scripts/deb_vendor.py" "$work/downloads" "$work/source/vendor"
 cp "$sdist" "$work/source/sealdex_$version.orig.tar.gz"
@@ -60,6 +61,7 @@ command -v debootstrap >/dev/null || { say "debootstrap is missing: apt-get inst
 bare_root "$suite" "$work/clean" main ca-certificates
 root=
 trap '[ -z "$root" ] || leave_root "$root"' EXIT
+trap 'exit 130' HUP INT TERM # a shell that a signal ends runs no EXIT
 if [ ! -e "$work/build/made" ]; then
     rm -rf --one-file-system "$work/build"
     cp -a "$work/clean" "$work/build"
@@ -68,7 +70,7 @@ root=$work/build
 enter_root "$root"
 rm -rf "$root/src"
 mkdir "$root/src"
-cp "$out/"* "$root/src/"
+cp "$out/"sealdex_* "$root/src/"
 say "building sealdex $version for $suite"
 in_root "$root" 'export DEBIAN_FRONTEND=noninteractive
     cd /src && apt-get update -qq && apt-get install -y -qq --no-install-recommends dpkg-dev lintian >/dev/null
@@ -83,11 +85,13 @@ leave_root "$root"
 
 # --- tried in another, which has nothing of the build -------------------------------------------------------------------
 "$python" "$here/scripts/try_installed.py" "$work/registry"
+leave_root "$work/try" # a run that was killed
 rm -rf --one-file-system "$work/try"
 cp -a "$work/clean" "$work/try"
 root=$work/try
 enter_root "$root"
-cp -r "$out" "$root/deb"
+mkdir "$root/deb"
+cp "$out/"sealdex_*.deb "$root/deb/"
 cp -r "$work/registry" "$root/registry"
 cp "$tree/debian/tests/smoke" "$root/smoke"
 say "installing it in a clean $suite, and from a registry in a folder with it"
@@ -97,5 +101,5 @@ in_root "$root" 'export DEBIAN_FRONTEND=noninteractive
     /smoke
     sh /registry/try.sh
     apt-get purge -y -qq sealdex >/dev/null
-    ! command -v sealdex && [ ! -e /usr/lib/sealdex ] && ! dpkg --audit | grep .'
+    if command -v sealdex || [ -e /usr/lib/sealdex ] || dpkg --audit | grep .; then echo "purge left this"; exit 1; fi'
 say "$suite: built, checked by lintian, installed, tried and removed: $(ls "$out/"*.deb)"

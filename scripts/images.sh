@@ -50,8 +50,8 @@ chmod -R a+rX "$work/registry"
 container=$(b from sealdex-client)
 b run --volume "$work/registry:/registry:ro" "$container" -- sh -ec '
     [ "$(id -u):$(id -g)" = 10001:10001 ]
-    ! python -m pip --version 2>/dev/null
-    ! touch /opt/sealdex/x 2>/dev/null
+    if python -m pip --version 2>/dev/null; then echo "it has pip"; exit 1; fi
+    if touch /opt/sealdex/x 2>/dev/null; then echo "its user may write to the program"; exit 1; fi
     sealdex --version
     sh /registry/try.sh'
 b rm "$container" >/dev/null

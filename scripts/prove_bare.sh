@@ -27,6 +27,7 @@ mkdir -p "$work"
 [ -z "${FRESH:-}" ] || rm -rf --one-file-system "$root"
 MIRROR=$mirror bare_root "$suite" "$root" "$components" ca-certificates,make,git,python3,python3-venv
 trap 'leave_root "$root"' EXIT
+trap 'exit 130' HUP INT TERM # a shell that a signal ends runs no EXIT
 enter_root "$root"
 rm -rf "$root/root/sealdex"
 git clone --quiet --no-local --depth 1 "file://$here" "$root/root/sealdex"

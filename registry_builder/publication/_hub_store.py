@@ -193,13 +193,20 @@ class _Store:
                 raise _ChangedError
             if answer.status == 404 and missing:
                 return {}, ""
-            document = decode_as(answer.data or b"{}", dict[str, Any])
+            if answer.status >= 400:
+                raise UnavailableError(f"CloudFront's key value store refused ({answer.status}): {_why(answer.data)}")
+            return decode_as(answer.data or b"{}", dict[str, Any]), answer.headers.get("etag", "")
         except self._broken as error:
             raise UnavailableError(f"CloudFront's key value store did not answer: {error}") from error
-        if answer.status >= 400:
-            why = document.get("Message") or document.get("message") or "no reason was given"
-            raise UnavailableError(f"CloudFront's key value store refused ({answer.status}): {why}")
-        return document, answer.headers.get("etag", "")
+
+
+def _why(data: bytes) -> str:
+    """Return the reason in an answer, which a proxy may have given as a page."""
+    try:
+        document = decode_as(data or b"{}", dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return "the answer is not JSON: a proxy may have given it"
+    return str(document.get("Message") or document.get("message") or "no reason was given")
 
 
 def _batches(steps: Iterable[tuple[str, str | None]]) -> Iterator[list[tuple[str, str | None]]]:

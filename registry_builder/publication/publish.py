@@ -148,7 +148,7 @@ def publish_realm(
         InvalidReleasesError: a new release has errors; nothing was written.
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
         ObjectConflictError, FileChangedError: a file to be published isn't what it must be; nothing was committed.
-        LockedError: another publisher has held the lock of an exclusive realm; nothing was written.
+        LockedError: another publisher holds the lock of an exclusive realm; nothing was written.
         ConditionsIgnoredError: the storage ignores the conditions of a write; nothing was published.
         LostRaceError: others were faster so many times that it was given up; nothing was committed.
         UnavailableError: the storage doesn't answer.

@@ -50,7 +50,7 @@ class StoreProof:
         Raises:
             ConditionsIgnoredError: the store carried one out; the object has the bytes that it had.
             UnavailableError: the store doesn't answer, or this publisher may not write there.
-            LockedError: another publisher has held the lock; nothing was written.
+            LockedError: another publisher holds the lock; nothing was written.
         """
         if self._is_given:
             return

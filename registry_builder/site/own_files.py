@@ -29,7 +29,7 @@ def own_files(folder: Path) -> frozenset[str]:
     """Return the keys of files that an earlier run wrote; none where it left no record that can be read."""
     try:
         record = decode_as((folder / RECORD).read_bytes(), _Record)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return frozenset()
     return frozenset(record.files) if record.format == _FORMAT else frozenset()
 
@@ -42,6 +42,11 @@ def keep_record(folder: Path, keys: Iterable[str]) -> None:
         replace_file(path, data)
 
 
+def is_plain(path: Path) -> bool:
+    """Return whether a path, whose beginning is resolved, is a file that no link leads to."""
+    return path.is_file() and not path.is_symlink() and path.parent.resolve() == path.parent
+
+
 def remove_gone(folder: Path, keys: Iterable[str]) -> list[str]:
     """Remove files of these keys, and the folders that are empty then; return the keys of those that were there."""
     root = folder.resolve()
@@ -51,7 +56,7 @@ def remove_gone(folder: Path, keys: Iterable[str]) -> list[str]:
         if not may_be_page(key) or any(part.startswith(".") for part in parts) or "/".join(parts) != key:
             continue  # somebody else wrote the record
         path = root.joinpath(*parts)
-        if path.is_symlink() or not path.is_file() or path.parent.resolve() != path.parent:
+        if not is_plain(path):
             continue
         path.unlink()
         removed.append(key)
@@ -63,4 +68,4 @@ def remove_gone(folder: Path, keys: Iterable[str]) -> list[str]:
     return removed
 
 
-__all__ = ["RECORD", "keep_record", "own_files", "remove_gone"]
+__all__ = ["RECORD", "is_plain", "keep_record", "own_files", "remove_gone"]

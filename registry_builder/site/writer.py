@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from registry_builder.parallel import each_of
-from registry_builder.site.own_files import keep_record, own_files, remove_gone
+from registry_builder.site.own_files import is_plain, keep_record, own_files, remove_gone
 from registry_builder.site.pages import Page, Parts
 from registry_builder.site.urls import is_answer
 from registry_builder.source.atomic_write import replace_file
@@ -59,9 +59,10 @@ def write_pages(
             step(f"writing pages: {done.pages}")
     done.add(_write_part(folder, parts.common))
     made = set(done.keys)
-    for path in sorted((folder / "api").rglob("*")):
-        key = path.relative_to(folder).as_posix()
-        if is_answer(key) and key not in made and path.is_file() and not path.is_symlink():
+    root = folder.resolve()
+    for path in sorted((root / "api").rglob("*")):
+        key = path.relative_to(root).as_posix()
+        if is_answer(key) and key not in made and is_plain(path):
             path.unlink()
             done.removed.append(key)
     if keeps_record:

@@ -125,7 +125,7 @@ class LockObject:
         """Take the lock.
 
         Raises:
-            LockedError: another publisher has held it, or was faster.
+            LockedError: another publisher holds it, or was faster.
         """
         found = self.found()
         if found is not None and found.is_held:

@@ -7,6 +7,7 @@ step, which socket is dialled, is turned to this machine by `Wire.dial_for_tests
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,13 +41,18 @@ class ImageHost:
     asked: list[str] = field(default_factory=list)
     names: dict[str, list[Sequence[str]]] = field(default_factory=dict)
     dialled: list[str] = field(default_factory=list)
+    trickles: set[str] = field(default_factory=set)
+    """``host/path`` whose headers come a byte at a time, for `TRICKLE_S`."""
+    trickled: list[str] = field(default_factory=list)
+    """Those of them that were waited for until the end."""
 
     def clear(self) -> None:
         """Forget everything."""
         for each in (self.files, self.headers, self.names):
             each.clear()
-        self.asked.clear()
-        self.dialled.clear()
+        self.trickles.clear()
+        for told in (self.asked, self.dialled, self.trickled):
+            told.clear()
 
     @property
     def wire(self) -> Wire:
@@ -65,6 +71,9 @@ class ImageHost:
         return "127.0.0.1", self.port
 
 
+TRICKLE_S = 40.0
+
+
 @contextmanager
 def image_host() -> Iterator[ImageHost]:
     """Run the server."""
@@ -74,6 +83,16 @@ def image_host() -> Iterator[ImageHost]:
         def do_GET(self) -> None:  # the base class asks for this name
             key = f"{self.headers['Host']}{self.path}"
             host.asked.append(key)
+            if key in host.trickles:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                for _ in range(int(TRICKLE_S / 0.05)):
+                    time.sleep(0.05)
+                    try:
+                        self.wfile.write(b"x")
+                    except OSError:
+                        return
+                host.trickled.append(key)
+                return
             found = host.files.get(key)
             self.send_response(404 if found is None else 302 if isinstance(found, str) else 200)
             if isinstance(found, str):

@@ -226,7 +226,7 @@ def publish_stats(publisher: Publisher, counted: Counted, *, days: int, replace:
     Raises:
         UsageError: the realm is deployed to GitHub Pages; or the logs have nothing to say.
         SealdexError: what is there isn't a ``stats.json``, and ``replace`` isn't given; or others keep on writing.
-        LockedError: another publisher has held the lock of a store that looks at no conditions.
+        LockedError: another publisher holds the lock of a store that looks at no conditions.
         UnavailableError: the storage doesn't answer.
     """
     if publisher.tree.config.realms[publisher.realm].is_pages:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
@@ -79,7 +80,7 @@ def fetch(address: str, max_bytes: int, wire: Wire = SYSTEM) -> bytes:
     url = address
     for _ in range(MAX_REDIRECTS + 1):
         place = _place_of(url)
-        with closing(_asked(place, wire, context)) as response:
+        with _broken_off(until) as made, closing(_asked(place, wire, context, made, until)) as response:
             if response.status in _REDIRECTS and (target := response.headers.get("Location")):
                 url = urljoin(url, target)
                 continue
@@ -130,8 +131,43 @@ def _checked(host: str, wire: Wire) -> Sequence[str]:
     return found
 
 
-def _asked(place: _Place, wire: Wire, context: ssl.SSLContext) -> urllib3.BaseHTTPResponse:
+class _Connection(urllib3.connection.HTTPSConnection):
+    """One that can be broken off by another thread: a server may send the headers byte by byte, without end."""
+
+    def break_off(self) -> None:
+        """End what it waits for."""
+        if isinstance(self.sock, socket.socket):
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # not TLS's own, which another thread uses
+
+
+@contextmanager
+def _broken_off(until: float) -> Iterator[list[_Connection]]:
+    """Break off the connections that are put into the list, at a time of the monotonic clock."""
+    made: list[_Connection] = []
+
+    def break_off() -> None:
+        for each in made:
+            each.break_off()
+
+    timer = threading.Timer(max(0.0, until - time.monotonic()), break_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield made
+    finally:
+        timer.cancel()
+
+
+def _asked(
+    place: _Place, wire: Wire, context: ssl.SSLContext, made: list[_Connection], until: float
+) -> urllib3.BaseHTTPResponse:
     failed: Exception | None = None
+
+    def connection(**given: Any) -> _Connection:
+        made.append(_Connection(**given))
+        return made[-1]
+
     for address in dict.fromkeys(_checked(place.host, wire)):
         at, port = wire.dial_for_tests(address, _PORT) if wire.dial_for_tests is not None else (address, _PORT)
         pool = urllib3.HTTPSConnectionPool(
@@ -144,6 +180,7 @@ def _asked(place: _Place, wire: Wire, context: ssl.SSLContext) -> urllib3.BaseHT
             server_hostname=place.host,
             assert_hostname=place.host,
         )
+        pool.ConnectionCls = connection  # type: ignore[assignment]  # it is only called
         try:
             return pool.urlopen(
                 "GET",
@@ -155,6 +192,8 @@ def _asked(place: _Place, wire: Wire, context: ssl.SSLContext) -> urllib3.BaseHT
             )
         except (HTTPError, OSError) as error:  # the next one: this machine may have no IPv6
             failed = error
+        if time.monotonic() > until:
+            raise NotFetchedError(f"{place.host} sends it too slowly") from failed
     raise NotFetchedError(f"{place.host} can't be reached ({_reason(failed)}){_about_proxies()}")
 
 
@@ -173,7 +212,11 @@ def _body(response: urllib3.BaseHTTPResponse, place: _Place, max_bytes: int, unt
             if time.monotonic() > until:
                 raise NotFetchedError(f"{place.host} sends it too slowly")
     except (HTTPError, OSError) as error:
+        if time.monotonic() > until:
+            raise NotFetchedError(f"{place.host} sends it too slowly") from error
         raise NotFetchedError(f"{place.host} stopped sending it ({_reason(error)})") from error
+    if time.monotonic() > until:  # what was broken off may look complete
+        raise NotFetchedError(f"{place.host} sends it too slowly")
     return bytes(data)
 
 

@@ -64,8 +64,9 @@ class LiveSite:
         self._seen = now
         try:
             result = write_pages(self._pages(), self._folder)
-        except SealdexError as error:
-            self._say(f"the pages were not changed: {error.message}")
+        except (SealdexError, OSError) as error:  # a full disk, too, must not end the thread that watches
+            why = error.message if isinstance(error, SealdexError) else str(error)
+            self._say(f"the pages were not changed: {why}")
             return False
         self._say(f"wrote {len(result.written)} of {counted(result.pages, 'file')}")
         return True

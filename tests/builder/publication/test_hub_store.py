@@ -116,6 +116,11 @@ def test_a_store_that_lags_is_a_warning_and_the_next_publish_repairs_it(tree: Tr
     assert asked(store) == [*UNCHANGED, "GET /keys", "POST /keys"]
 
 
+def test_a_refusal_that_is_a_page_of_a_proxy_has_no_reason() -> None:
+    assert _hub_store._why(b"<html>denied</html>") == "the answer is not JSON: a proxy may have given it"
+    assert _hub_store._why(b'{"Message": "denied"}') == "denied"
+
+
 def test_a_store_that_somebody_edited_is_repaired_once_its_mark_is_gone(tree: Tree, store: KeyValueStore) -> None:
     publish(tree)
     store.data = {"/storage/services/nmt/1.0.0.zip": "/elsewhere", "/storage/other": "/x"}
@@ -148,7 +153,7 @@ def test_of_two_publishers_at_once_the_newest_table_stays(tree: Tree, store: Key
     release(tree, "1.1.0")
     store.before_change = lambda: setattr(store, "version", store.version + 1)
     (warning,) = publish(tree).warnings
-    assert "changed all the time" in warning
+    assert "kept changing" in warning
 
 
 @pytest.mark.parametrize("secret", [None, "another-secret"])

@@ -246,10 +246,15 @@ def test_attack_a_record_names_nothing_for_removal_but_pages(published: Path, si
     (published / ".hidden").mkdir()
     (published / ".hidden/file").write_text("mine")
     (published / RECORD).write_text(json.dumps({"format": 1, "files": named}))
+    (other / "v1").mkdir()
+    (other / "v1/index.json").write_text("of another registry")
+    (published / "api").symlink_to(other)
     before = {path for path in [*published.rglob("*"), *other.rglob("*")] if path.is_file()}
     done = site(published)
     assert (done.code, done.document["removed"]) == (0, [])
     assert {path for path in [*published.rglob("*"), *other.rglob("*")] if path.is_file()} == before
+    (published / RECORD).write_bytes(b'{"format":1,"files":["\xff"]}')
+    assert site(published).code == 0
 
 
 @pytest.mark.parametrize("options", [["--max-staleness", "3x"], ["--url", "ftp://example.org/"], ["--realm", "public"]])

@@ -21,7 +21,7 @@ from support.source_trees import Tree
 from registry_builder.cli import images as command
 from registry_builder.site._readme_html import image_addresses, render_readme
 from registry_builder.site._readme_rewrite import ShownImage
-from registry_builder.site.images import image_problems, update
+from registry_builder.site.images import _fetch, image_problems, update
 from registry_builder.site.images._fetch import NotFetchedError, RefusedAddressError, fetch
 from registry_builder.site.images.update import Updated, update_images
 from registry_builder.source.pictures import Picture, picture_of, picture_problem
@@ -423,3 +423,15 @@ def test_attack_a_publish_never_fetches(tree: Tree, run: Publish, monkeypatch: p
     monkeypatch.setattr(update, "fetch", fail)
     monkeypatch.setattr("socket.getaddrinfo", fail)
     assert run().committed
+
+
+def test_attack_a_server_that_sends_headers_byte_by_byte_holds_nobody(
+    tree: Tree, host: ImageHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Attack: names an image in a README whose server never comes to an end, and never pauses long enough to time out.
+    monkeypatch.setattr(_fetch, "_ALL_S", 0.5)
+    host.trickles.add("img.example/slow.png")
+    with pytest.raises(NotFetchedError, match="too slowly"):
+        fetch("https://img.example/slow.png", 1000, host.wire)
+    assert host.asked == ["img.example/slow.png"]
+    assert host.trickled == []

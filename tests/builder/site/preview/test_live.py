@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
 from support.source_trees import Tree
 
+from registry_builder.site.preview import live as live_module
 from registry_builder.site.preview.live import LiveSite
 from registry_builder.site.preview.server import running_server
 from registry_builder.site.templates import Templates
@@ -80,3 +84,20 @@ def test_it_watches_until_it_is_left(tree: Tree, tmp_path: Path) -> None:
 
 def test_what_is_published_never_polls(tree: Tree) -> None:
     assert "reload.js" not in Templates(tree.root, SiteSection()).assets
+
+
+def test_a_disk_that_is_full_for_a_while_ends_nothing(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    live = LiveSite(tree.root, "public", tmp_path / "made", said.append)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live_module, "write_pages", full)
+        assert not live.update()  # what the thread that watches calls
+    assert "No space left on device" in said[-1]
+    (tree.root / "plugins/acme/slack/README.md").write_text("Something else entirely\n")
+    assert live.update()
