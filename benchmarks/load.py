@@ -194,7 +194,7 @@ def measure(options: Options, folder: Path, command: str) -> Run:
             publishing.join()
             proxy.share = 0.0
             calm.touch()
-            second = json.loads(soaking.communicate()[0])
+            second = json.loads(soaking.communicate()[0] or b"{}")  # nothing, if it was ended
         requests, files = proxy.answered - before, (files_before, _files_at_rest())
     minutes = options.seconds / 60
     about = {
@@ -252,6 +252,11 @@ def _end_all() -> None:
             process.wait()
 
 
+def _terminated(number: int, _: object) -> None:
+    _end_all()  # first, since they are waited for on the way out
+    sys.exit(128 + number)
+
+
 def _own_kib() -> int:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024
@@ -295,7 +300,7 @@ def main() -> int:
     words = " ".join(word for word in sys.argv[1:] if word != "--write")
     words = words.replace(given.remark, "").replace("--remark", "").strip() if given.remark else words
     folder = Path(tempfile.mkdtemp(prefix="sealdex-load-"))
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as Ctrl-C: what was started ends too
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         options = Options(**{name: getattr(given, name) for name in vars(usual)})
         done = measure(options, folder, f"python -m benchmarks.load {words}".strip())

@@ -14,6 +14,7 @@ import time
 TYPE_CHECKING = False  # as type checkers read it: `sealdex list` starts by this module
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
     from pathlib import Path
 
 ON_WINDOWS = os.name == "nt"
@@ -121,6 +122,23 @@ def refuse_device(path: str | Path) -> None:
         raise OSError(errno.EINVAL, "This is a device, pipe or socket, which isn't replaced by a file", str(path))
 
 
+def open_regular(path: str | Path) -> FileIO:
+    """Open a file for reading, unbuffered, through a link too; a pipe isn't waited for.
+
+    Raises:
+        OSError: it can't be opened, or is neither a file nor a block device: it couldn't be read twice, or ends never.
+    """
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind not in {stat.S_IFREG, stat.S_IFBLK}:
+        os.close(descriptor)
+        if kind == stat.S_IFDIR:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "It is not a file, but a device, pipe or socket", str(path))
+    return open(descriptor, "rb", buffering=0)  # noqa: PTH123  # Path.open takes no descriptor
+
+
 def rename(source: str | Path, target: str | Path) -> None:
     """Rename a file or folder to where nothing is; on Windows again while somebody has a file in it open.
 
@@ -183,6 +201,7 @@ def patiently(act: Callable[[], None]) -> None:
 __all__ = [
     "ON_WINDOWS",
     "begin_writing",
+    "open_regular",
     "path_in_url",
     "patiently",
     "remove_lock",

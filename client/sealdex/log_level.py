@@ -114,9 +114,11 @@ class FileHandler(logging.Handler):
         self._path = path
         self._is_json = is_json
         self._on_trouble = on_trouble
-        self._file: int | None = os.open(
-            path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600
-        )
+        # a pipe that nobody reads isn't waited for
+        flags = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | flags, 0o600)
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(self._file, True)
         self.addFilter(levels.shows)
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -14,6 +14,7 @@ from sealdex import trust
 from sealdex.config import MAX_ROOT_BYTES, ConfigDocument, auth_problem, credentials_for, url_problem
 from sealdex.config.config import Config, RegistrySection
 from sealdex.config.document import max_staleness_of, mirror_problems
+from sealdex.config.toml_reader import read_given
 from sealdex.errors import SealdexError, UnavailableError, UsageError
 from sealdex.events import Observer
 from sealdex.model.decode import DocumentError, read_values
@@ -209,8 +210,7 @@ def _root_bytes(transport: Transport, addresses: Addresses, root: Path | None, f
     if root is None:
         return addresses.fetch(lambda url: trust.fetch_root_by_fingerprint(url, fingerprint or "", transport))
     try:
-        with root.open("rb") as file:
-            return file.read(MAX_ROOT_BYTES)
+        return read_given(root, MAX_ROOT_BYTES)
     except OSError as error:
         raise UsageError(
             f"the root can't be read: {error.strerror or error}", subject=str(root), untouched=_UNTOUCHED

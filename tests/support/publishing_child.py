@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -113,6 +114,9 @@ def die_publishing_on_s3(tree: Path, uri: str, only: Sequence[str], at: int, env
     publish_realm(open_publisher(load_only(tree, only), "public", storage=storage, workers=1))
 
 
+_FIRST = re.compile(rb"attempt=1\b")
+
+
 def log_requests(storage: Storage, die_at: int = 0) -> list[str]:
     """Return a list that names each HTTP request to S3 as it leaves; see `die_publishing_on_s3` for ``die_at``.
 
@@ -123,14 +127,14 @@ def log_requests(storage: Storage, die_at: int = 0) -> list[str]:
     log: list[str] = []
 
     def leaves(request: Any, **_: Any) -> None:
-        if b"attempt=1;" not in request.headers["amz-sdk-request"]:
+        if not _FIRST.search(request.headers["amz-sdk-request"]):
             return
         log.append(f"{request.method} {unquote(request.url).partition(f'/{bucket}/{prefix}')[2]}")
         if len(log) == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def answered(**_: Any) -> None:
-        if len(log) == -die_at:
+        if die_at < 0 and len(log) == -die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     client.meta.events.register_last("before-send.s3", leaves)

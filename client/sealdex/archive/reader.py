@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
+from sealdex.disk import open_regular
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
@@ -34,7 +36,7 @@ class ArchiveFile:
     def __init__(self, path: Path, *, name: str | None = None, file: BinaryIO | None = None) -> None:
         self.path = path
         self.name = name or path.name
-        self._file = file if file is not None else path.open("rb", buffering=0)
+        self._file = file if file is not None else open_regular(path)
         self._seek_lock = threading.Lock()
         self.size = os.fstat(self._file.fileno()).st_size
 

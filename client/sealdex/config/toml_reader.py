@@ -44,24 +44,42 @@ def read_toml_text(path: Path) -> str:
         raise ConfigError(f"can't be read: {error.strerror or error}", subject=str(path)) from error
 
 
-def _bytes_of(path: Path) -> bytes:
-    """Read a file; also what a shell's ``<(command)`` writes, but not for ever of a pipe that nobody writes to."""
+def read_given(path: Path, most: int) -> bytes:
+    """Read a file; also what a shell's ``<(command)`` writes, but not for ever of a pipe that nobody writes to.
+
+    Args:
+        path: the file.
+        most: the number of bytes after which reading ends; one more may come.
+
+    Raises:
+        OSError: it can't be read.
+    """
     flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     with os.fdopen(os.open(path, os.O_RDONLY | flags), "rb", buffering=0) as file:
         is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         if hasattr(os, "set_blocking") and not is_pipe:
             os.set_blocking(file.fileno(), True)
         data = bytearray()
-        while len(data) <= _MAX_BYTES:
+        while len(data) <= most:
             if is_pipe:
                 import select  # noqa: PLC0415  # for pipes alone
 
                 if not select.select([file], [], [], _PIPE_PATIENCE_S)[0]:
                     raise TimeoutError(0, f"it is a pipe, and nothing was written to it for {_PIPE_PATIENCE_S:.0f} s")
-            if not (more := file.read(1 << 20)):
-                return bytes(data)
+            more = file.read(min(1 << 20, most + 1 - len(data)))
+            if more is None:
+                continue  # somebody else has read what was there
+            if not more:
+                break
             data += more
-    raise OSError(0, f"it has more than {_MAX_BYTES >> 20} MiB")
+    return bytes(data)
+
+
+def _bytes_of(path: Path) -> bytes:
+    data = read_given(path, _MAX_BYTES)
+    if len(data) > _MAX_BYTES:
+        raise OSError(0, f"it has more than {_MAX_BYTES >> 20} MiB")
+    return data
 
 
 def require_toml_text(path: Path, hint: str) -> str:

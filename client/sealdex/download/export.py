@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sealdex.disk import replace
+from sealdex.disk import open_regular, replace
 from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.download.locations import image_reference
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
@@ -89,7 +89,7 @@ def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:
         InstallError: another file has that name.
     """
     target = folder / artifact.file
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     if target.exists():
         _require_known(target, artifact.sha256)
         return target
@@ -113,7 +113,7 @@ def write_new(data: bytes, folder: Path, name: str, sha256: str) -> Path:
         InstallError: another file has that name.
     """
     target = folder / name
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     if target.exists():
         _require_known(target, sha256)
         return target
@@ -139,6 +139,15 @@ def _require_known(target: Path, sha256: str) -> None:
         )
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InstallError(
+            f"{folder} is not a folder", subject=str(folder), untouched="nothing was written", hint="name a folder"
+        ) from error
+
+
 def _require_same(copy: Path, artifact: ArtifactEntry, source: Path) -> None:
     if _sha256_of(copy) != artifact.sha256:
         raise VerificationError(
@@ -150,5 +159,5 @@ def _require_same(copy: Path, artifact: ArtifactEntry, source: Path) -> None:
 
 
 def _sha256_of(path: Path) -> str:
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         return hash_of(file)

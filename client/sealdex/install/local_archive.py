@@ -17,6 +17,7 @@ from sealdex.archive.tar import read_tar
 from sealdex.archive.unpack import inspect_archive
 from sealdex.archive.zip import list_zip, zip_content
 from sealdex.config.config import Config
+from sealdex.disk import open_regular
 from sealdex.errors import InstallError, NotFoundError, SealdexError, UsageError, VerificationError
 from sealdex.install.archive_path import FORMATS, format_of
 from sealdex.install.foreign_manifest import NAMESPACE, Foreign, as_manifest, is_ours, read_foreign
@@ -168,7 +169,7 @@ def digest_of(path: Path) -> str:
         NotFoundError: there is none. InstallError: it can't be read.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             return hash_of(file)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no file {path}", subject=str(path), untouched="nothing was installed") from error

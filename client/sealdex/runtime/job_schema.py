@@ -197,7 +197,7 @@ def load_job(path: Path) -> Job:
         if path.suffix != ".json":
             values = parse_toml(read_toml_text(path), str(path), f"edit {path}")
             return _placed(job_from(values, str(path)), path.parent)
-        values = json_values(path.read_text(encoding="utf-8-sig"))
+        values = json_values(read_toml_text(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"the job can't be read: {error}", subject=str(path)) from error
     return _placed(job_from(values, str(path)), path.parent)

@@ -180,3 +180,55 @@ def test_an_answer_that_cannot_be_written(ensured: Run, tmp_path: Path, mode: st
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert ensured("path", "acme/mail").code == 0
+
+
+# --- pipes where files are expected ----------------------------------------------------------------------------------
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(
+    ensured: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would wait for ever for somebody to write to it; none is read, replaced or removed."""
+    monkeypatch.setattr("sealdex.config.toml_reader._PIPE_PATIENCE_S", 0.01)
+    pipe, out = tmp_path / "pipe.zip", tmp_path / "out"
+    out.mkdir()
+    artifact = out / "base.zip"
+    for path in (pipe, artifact):
+        os.mkfifo(path)
+    for command, code in (
+        (("install", pipe, "--as", "me/tool@1.0.0", "--allow-unsigned"), 1),
+        (("mirror", "import", pipe, tmp_path / "mirror", "--registry", "public"), 1),
+        (("fetch", "acme/base", "--to", out), 1),
+        (("registry", "add", "other", "https://plugins.example/", "--root", pipe, "--namespace", "x"), 2),
+    ):
+        ran = ensured(*command)
+        assert ran.code == code, (command, ran.err)
+        assert "pipe" in ran.err, (command, ran.err)
+        assert "Traceback" not in ran.err
+        assert pipe.is_fifo()
+        assert artifact.is_fifo()
+
+
+def test_a_log_that_is_a_pipe_without_a_reader_is_not_waited_for(
+    ensured: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "log")
+    monkeypatch.setenv("SEALDEX_LOG_FILE", str(tmp_path / "log"))
+    ran = ensured("list")
+    assert ran.code == 0
+    assert "can't be opened" in ran.err
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert ensured("install", "acme/base").code == 0
+        assert os.read(reader, 1 << 16)
+    finally:
+        os.close(reader)
+
+
+def test_what_is_not_a_folder_is_said_to_be_none(ensured: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    for command in (("fetch", "acme/base", "--to"), ("mirror", "create", "public")):
+        ran = ensured(*command, tmp_path / "file")
+        assert ran.code != 0
+        assert "folder" in ran.err or "Directory" in ran.err
+        assert (tmp_path / "file").read_bytes() == b"mine"

@@ -81,7 +81,7 @@ def _token(file: Path | None, *, allow_changes: bool) -> str | None:
 
     if not allow_changes:
         if file is not None:
-            raise UsageError("--token-file is for --allow-changes")
+            raise UsageError("--token-file is for --allow-changes", hint="sealdex gateway --help")
         return None
     if file is not None:
         with file.open("rb") as opened:

@@ -60,7 +60,7 @@ def resolve_(
     """Show which releases would be installed for plugins and what they depend on; download and change nothing.
 
     A FILE holds what `sealdex env --json` printed on another host, or one such object a line for a whole fleet. `name`
-    names a host in answers, `host_id` decides about staged rollouts, `requests` replaces the PLUGINS for that host.
+    names a host in answers, `host_id` decides about staged rollouts, `requests` replaces those given here for it.
     With --json, each host's answer is one line. A host without an answer doesn't keep the others from theirs; the exit
     code is 3 then.
     """

@@ -133,8 +133,9 @@ def export(
         sending = _Sending(work, options.have)
         head = sending.described(head, state, volume_bytes)
         for volume, pieces in sending.volumes(head, volume_bytes):
-            paths.append(volume_name(out, volume, head.volumes))
-            write_volume(paths[-1], msgspec.structs.replace(head, volume=volume), pieces, work)
+            path = volume_name(out, volume, head.volumes)
+            write_volume(path, msgspec.structs.replace(head, volume=volume), pieces, work)
+            paths.append(path)  # now it is this run's: what lies there before is an earlier archive, or not ours at all
         kept = out.with_name(out.name + STATE_ENDING)
         keep_earlier(kept)
         write_state(state, _sent_keys(work), kept)

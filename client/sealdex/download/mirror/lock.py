@@ -30,7 +30,9 @@ def held(folder: Path, watch: Watch) -> Iterator[Path]:
             f"{folder} can't be written: {error.strerror}",
             subject=str(folder),
             untouched="nothing was copied",
-            hint="check its permissions",
+            hint="name a folder, or an archive whose name ends in .tar"
+            if isinstance(error, FileExistsError | NotADirectoryError)
+            else "check its permissions",
         ) from error
     try:
         yield own

@@ -186,11 +186,13 @@ def read_head(path: Path) -> ArchiveHead:
         FormatTooNewError: a newer sealdex made it.
     """
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with disk.open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             return _head_of(archive, path)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no file {path}", subject=str(path), untouched="nothing was changed") from error
-    except (OSError, tarfile.TarError) as error:
+    except OSError as error:
+        raise _not_a_volume(path, error.strerror or str(error)) from error
+    except tarfile.TarError as error:
         raise _not_a_volume(path, str(error)) from error
 
 

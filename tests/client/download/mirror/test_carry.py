@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -316,3 +318,23 @@ def test_sizes_of_media(text: str, size: int) -> None:
 def test_sizes_that_are_not_valid(text: str) -> None:
     with pytest.raises(UsageError):
         parse_volume_size(text)
+
+
+def test_an_archive_that_could_not_be_written_leaves_the_earlier_one(
+    run: Run, registry: PluginRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "update.tar"
+    assert run("mirror", "create", "public", out).code == 0
+    before = out.read_bytes()
+    registry.release("acme/base", "1.1.0")
+    registry.publish()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sealdex.download.mirror.volumes._add", full)
+    ran = run("mirror", "create", "public", out)
+    assert ran.code == 1, ran.err
+    assert "No space left" in ran.err
+    assert out.read_bytes() == before
+    assert {each.name for each in tmp_path.glob("*update.tar*")} == {"update.tar", "update.tar.state.jsonl.gz"}
