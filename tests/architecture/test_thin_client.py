@@ -9,10 +9,18 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import inspect
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support.places import REPOSITORY
+
+from sealdex.config.document import ConfigDocument
+from sealdex.lockfile.lock_file import LockDocument
+from sealdex.lockfile.project_file import WantedDocument
+from sealdex.model.files import FileList
+from sealdex.model.index import IndexDocument
 
 CLIENT = REPOSITORY / "client" / "sealdex"
 MAX_CLIENT_PACKAGES = 14
@@ -56,6 +64,25 @@ def test_only_one_module_decodes_to_types() -> None:
         )
     ]
     assert offenders == []
+
+
+@pytest.mark.parametrize("decoded", [IndexDocument, ConfigDocument, WantedDocument, LockDocument, FileList])
+def test_what_a_start_decodes_has_annotations_that_need_no_evaluation(decoded: type[msgspec.Struct]) -> None:
+    """msgspec compiles and evaluates each that is text: 2 % of a first installation."""
+    structs: set[type[msgspec.Struct]] = set()
+    queue: list[object] = [inspect.type_info(decoded)]
+    while queue:
+        info = queue.pop()
+        if isinstance(info, inspect.StructType) and info.cls not in structs:
+            structs.add(info.cls)
+            queue += [field.type for field in info.fields]
+        elif isinstance(info, inspect.Type) and not isinstance(info, inspect.StructType):
+            queue += [getattr(info, name) for name in info.__struct_fields__]
+        elif isinstance(info, tuple):
+            queue += info
+    annotations = {(kind, name): value for kind in structs for name, value in kind.__annotations__.items()}
+    assert len(annotations) > 2
+    assert [where for where, value in annotations.items() if isinstance(value, str)] == []
 
 
 def closure(distribution: str, environment: dict[str, str]) -> set[str]:

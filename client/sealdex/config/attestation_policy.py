@@ -13,7 +13,7 @@ An identity is the account that signed the bundle: a mail address, or the workfl
 ``https://github.com/acme/slack/.github/workflows/release.yml@refs/tags/v1.2.0``. The issuer confirmed that identity.
 """
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 import functools
 import re

@@ -35,7 +35,7 @@ private plugin (dependency confusion). Explicit patterns take precedence over ``
 the file counts.
 """
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 import functools
 import re

@@ -22,7 +22,7 @@ It has no time, author or checksum of the whole file: two branches that lock dif
 and `staleness` finds what a merge got wrong.
 """
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 from collections.abc import Mapping
 from contextlib import suppress

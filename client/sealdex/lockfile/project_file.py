@@ -16,7 +16,7 @@
 A lock holds only releases that fit every platform that is listed.
 """
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 from pathlib import Path
 

@@ -4,7 +4,7 @@ Pinned by the index document beside the artifact (`ArtifactEntry.file_list`), pu
 The entries are arrays, without the names of fields, since there may be a hundred thousand.
 """
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 from typing import Annotated
 

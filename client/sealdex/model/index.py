@@ -5,7 +5,7 @@ values and read strictly when they are evaluated (`ReleaseEntry.conditions`), si
 to match too much. What one can't read doesn't match, and the reason is said.
 """
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 from typing import Annotated, Any, NamedTuple
 

@@ -1,6 +1,6 @@
 """What holds for all releases of a plugin (``plugin.yaml``) and what happened to them later (its events)."""
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal

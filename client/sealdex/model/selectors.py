@@ -5,7 +5,7 @@ Source of the semantics: the Kubernetes documentation of set-based requirements 
 `overlap` decides whether two selectors can match one environment and returns such an environment as the proof.
 """
 
-from __future__ import annotations
+# annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
 import enum
 import math
@@ -52,7 +52,7 @@ class Operator(enum.Enum):
     LT = "Lt"
 
     @classmethod
-    def _missing_(cls, value: object) -> Operator | None:
+    def _missing_(cls, value: object) -> "Operator | None":
         return _SPELLINGS.get(value) if isinstance(value, str) else None
 
 
