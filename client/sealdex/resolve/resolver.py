@@ -16,10 +16,10 @@ from sealdex.log import Log
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
-from sealdex.resolve._conflicts import explanations
 from sealdex.resolve._eligibility import Lacking, Policy
 from sealdex.resolve._solver import Incompatibility, Solver, UnsolvableError
 from sealdex.resolve.explain import (
+    Explanation,
     NothingFitsError,
     PassedOver,
     StillSearchingError,
@@ -161,11 +161,17 @@ def resolve(
     try:
         states = solver.solve(universe.demands())
     except UnsolvableError as error:
-        raise NothingFitsError(explanations(universe, error.proof.facts(), solver.clashes)) from error
+        raise NothingFitsError(_why(universe, error.proof, solver)) from error
     except _BudgetSpentError as error:
-        found = explanations(universe, error.so_far.facts(), solver.clashes) if error.so_far is not None else []
+        found = _why(universe, error.so_far, solver) if error.so_far is not None else []
         raise StillSearchingError(requests, found, error.seconds, solver.decisions) from error
     return _resolution(universe, {plugin: universe.release(plugin, state) for plugin, state in states.items()})
+
+
+def _why(universe: Universe, proof: Incompatibility[PluginId], solver: Solver[PluginId]) -> list[Explanation]:
+    from sealdex.resolve._conflicts import explanations  # noqa: PLC0415  # only where nothing fits
+
+    return explanations(universe, proof.facts(), solver.clashes)
 
 
 class _BudgetSpentError(Exception):

@@ -28,8 +28,6 @@ def log_roles(
         cache: where ngclient keeps their files, signatures included.
         fetched: names of the files that came from the registry in this run.
     """
-    if not _log.is_info:
-        return
     for role in roles:
         signed = trusted.get(role)
         if signed is None or (role not in _TOP and not _log.is_debug):

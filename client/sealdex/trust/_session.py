@@ -14,15 +14,16 @@ from tuf.api.metadata import Root, Signed, Snapshot, TargetFile, Targets, Timest
 from tuf.ngclient.config import UpdaterConfig
 
 from sealdex.errors import ConfigError, SealdexError, UnavailableError, VerificationError
+from sealdex.log import Log
 from sealdex.model.foreign_json import json_values
 from sealdex.transport import Addresses, Transport
 from sealdex.trust._fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
-from sealdex.trust._role_log import log_roles
 from sealdex.trust._updater import DatedUpdater
 from sealdex.trust.errors import as_sealdex_error, mixed_up, unusable_folder
 from sealdex.trust.role_marks import REALM_FIELD, mark_problem
 from sealdex.trust.signed_time import Judgement, signed_at_of
 
+_log = Log("sealdex.trust")
 T = TypeVar("T")
 
 
@@ -268,7 +269,10 @@ class TrustSession:
         new = [role for role in roles if role not in self._logged]
         self._logged.update({role: self._updater.trusted[role] for role in new})
         fetched = self._fetcher.handed if isinstance(self._fetcher, OnlineFetcher) else ()
-        log_roles(self._registry, self._logged, new, self._cache, fetched)
+        if _log.is_info:
+            from sealdex.trust._role_log import log_roles  # noqa: PLC0415  # only for who reads the log
+
+            log_roles(self._registry, self._logged, new, self._cache, fetched)
 
     def _new_updater(self) -> DatedUpdater:
         try:
