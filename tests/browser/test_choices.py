@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 from support.browse_registry import PAGES
-from support.browser import Open, both
+from support.browser import Open, both, both_at_length
 
 
 @both
@@ -36,7 +36,7 @@ def test_a_language_stays_chosen_from_page_to_page(open_page: Open) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
 
 
-@both
+@both_at_length
 def test_two_releases_are_compared(open_page: Open) -> None:
     page = open_page(PAGES["chinese plugin"])
     page.locator("select[name=from]").select_option("1.0.0")

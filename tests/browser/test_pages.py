@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 from support.accessibility import axe_source, violations
 from support.browse_registry import GENERATED, KINDS, NAMESPACE, PAGES
-from support.browser import Open, Watch, both
+from support.browser import EVERY, Open, Watch, both, both_at_length
 from support.node_tools import installed, node
 from support.places import REPOSITORY
 from support.tree_server import TreeServer
@@ -33,8 +32,6 @@ TRANSLATED = [
 ]  # fmt: skip
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
-EVERY = os.environ.get("PAGES") == "all"
-"""Set ``PAGES=all`` for each page in both themes at each width; else see `looks`."""
 _ALIKE = re.compile(rf"{NAMESPACE}/tool-(?!000/)|edge/wide/1\.(?!0\.)|keywords/(group|k*)-(?!1/)")
 _IN_CHINESE = {
     f"{path}index.html" if path.endswith("/") else path
@@ -43,7 +40,7 @@ _IN_CHINESE = {
 
 
 def looks() -> dict[str, tuple[list[int], list[Theme]]]:
-    """Which pages axe looks at, at which widths and in which themes.
+    """Which pages axe looks at, at which widths and in which themes; with `EVERY`, all in all ways.
 
     All English ones, and of each template one in each other language, whose texts are of other lengths: pages of a
     template differ in little. Each is looked at in one way, and a template in all of them where it has as many pages.
@@ -335,7 +332,7 @@ def test_without_the_policy_it_would_have_worked(open_page: Open, watch: Watch) 
 # --- downloads: a number that logs say, read by the page itself ------------------------------------------------------
 
 
-@both
+@both_at_length
 def test_downloads_are_shown_as_what_they_are(open_page: Open, site: str) -> None:
     page = open_page(None)
     for path in ("robotics/kalman/", "robotics/kalman/1.1.0/"):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from playwright.sync_api import Page, Route, expect
 from support.browse_registry import GENERATED, NAMESPACE
-from support.browser import Open, Watch, both
+from support.browser import Open, Watch, both, both_at_length
 from support.search_engine import CASES
 
 from registry_builder.compile.catalog_names import name_shards
@@ -90,7 +90,7 @@ def test_what_nothing_matches_is_said_and_can_be_cleared(open_page: Open) -> Non
     assert results(page) == everything
 
 
-@both
+@both_at_length
 def test_facets_narrow_and_their_counts_say_what_choosing_them_would_show(open_page: Open) -> None:
     page = open_page(f"{SEARCH}?namespace={NAMESPACE}")
     status(page, f"{GENERATED} plugins")

@@ -11,6 +11,7 @@ browser's cache, as long as they may.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -61,6 +62,10 @@ _STOPPED = ("csp", "NS_ERROR_CONTENT_BLOCKED", "NS_ERROR_DOM_BAD_URI")
 ENGINES = ("chromium", "firefox")
 both = pytest.mark.parametrize("engine", ENGINES, indirect=True)
 """Marks a test that runs in each browser; the others run in the first alone."""
+EVERY = os.environ.get("PAGES") == "all"
+"""Whether everything is looked at that can be: each page in each way, and all that `both_at_length` marks."""
+both_at_length = pytest.mark.parametrize("engine", ENGINES if EVERY else ENGINES[:1], indirect=True)
+"""Marks a test that asks little of a browser that tests of `both` don't: each browser runs it with ``PAGES=all``."""
 
 
 def chromium() -> str:
