@@ -184,10 +184,10 @@ export class Terms {
         lines[to++] = 10;
       }
       const text = decoder.decode(lines);
-      if (text.length !== lines.length) {
-        for (let at = first, from = 0; at < end; at++) this.ends[at] = from = text.indexOf("\n", from + 1);
-      }
-      this.chunks.push({ text, first, end, isAscii: text.length === lines.length });
+      const isAscii = text.length === lines.length;
+      if (!isAscii) for (let at = first, from = 0; at < end; at++) this.ends[at] = from = text.indexOf("\n", from + 1);
+      this.chunks.push({ text, first, end, isAscii });
+      free(lines);
     }
     free(known.bytes);
     free(known.ends);

@@ -1,14 +1,17 @@
 """Which rows of a catalog match a text, and how closely. Pure.
 
-Each search looks at all rows once: a row whose text lacks a word is never taken apart. Rows come in parts, so that
-those of a very large catalog needn't be in memory together; what is kept is which rows have which word.
+A search looks at all rows once, or twice where a word is mistyped; a row whose text lacks a word is never taken apart.
+Rows come in parts, so that those of a very large catalog needn't be in memory together; what is kept is which rows have
+which word.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from operator import mul
 from typing import NamedTuple, Protocol
 
 from sealdex.model.catalog import CatalogRow
@@ -78,13 +81,58 @@ class Matched(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A query, and what the whole catalog says of its words."""
+    """A query; which of its units must be there, the whole catalog says."""
 
     units: list[Unit]
     required: list[Unit]
     whole: str
     rest: str
-    rarity: dict[Unit, int]
+
+
+class _Near:
+    """What mistyped words may have meant: words of names, titles, keywords and namespaces that are near enough to them.
+
+    Attributes:
+        words: those that are long enough to be mistyped.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        limits = {word: 0 if len(word) < _MIN_TYPO_LENGTH else 1 if len(word) < _MIN_TWO_TYPOS else 2 for word in words}
+        self._limits = {word: limit for word, limit in limits.items() if limit}
+        self._near: dict[str, dict[str, tuple[int, int, int]]] = {word: {} for word in self._limits}
+
+    @property
+    def words(self) -> set[str]:
+        return set(self._limits)
+
+    def look(self, part: _Part, words: set[str]) -> None:
+        """Look for some of the words in a part; each must be looked for in all parts."""
+        limits = {word: limit for word, limit in self._limits.items() if word in words}
+        if not limits:
+            return
+        pieces = [piece for word, limit in limits.items() for piece in _intact(word, limit)]
+        for term, (weight, rows) in part.vocabulary(pieces).items():
+            for word, limit in limits.items():
+                if not _may_be_near(word, term, limit):
+                    continue
+                near = self._near[word]
+                if term in near:
+                    far, heavier, before = near[term]
+                    near[term] = far, max(heavier, weight), before + rows
+                elif far := distance(word, term, limit) or 0:
+                    near[term] = far, weight, rows
+
+    def nearest(self, word: str) -> str | None:
+        """Return the word that a mistyped one is nearest to; None: none is near enough."""
+        found = self._near.get(word)
+        return min(found, key=lambda term: (found[term][0], -found[term][1], -found[term][2], term)) if found else None
+
+
+def _intact(word: str, limit: int) -> list[str]:
+    """Return pieces of a word of which each word that is near has one: an edit touches two of them at most."""
+    count = 2 * limit + 1
+    ends = [len(word) * at // count for at in range(count + 1)]
+    return [word[start:end] for start, end in itertools.pairwise(ends)]
 
 
 class Index:
@@ -98,6 +146,8 @@ class Index:
         self._rows = rows
         self._kept: dict[int, _Part] = {}
         self._count: int | None = None
+        self._near = _Near(set())
+        self._matches: dict[Unit, int] = {}
         self.dependents: Counter[str] = Counter()
 
     def every(self, passes: Callable[[CatalogRow], bool]) -> list[Matched]:
@@ -106,51 +156,57 @@ class Index:
 
     def find(self, text: str, passes: Callable[[CatalogRow], bool]) -> tuple[list[Matched], bool]:
         """Return the rows that match a text and pass a filter, in no order; and whether any matched at all."""
-        asked = units(text)
-        if not asked:
+        found = units(text)
+        if not found:
             return [], False
-        whole = squeezed(text)
-        matching: dict[Unit, set[int]] = {unit: set() for unit in asked}
-        begins: set[int] = set()
+        asked = _Asked(found, found, whole := squeezed(text), whole)
+        matching: dict[Unit, set[int]] = {unit: set() for unit in found}
+        matched_so_far: list[tuple[Matched, tuple[int, ...]]] = []
+        is_any = False
+        self._near = _Near({unit.text for unit in found if unit.is_word})
         for part in self._parts():
-            begins |= part.beginning(whole)
-            for unit in asked:
-                matching[unit] |= part.matching(unit, is_alone=len(asked) == 1)
+            own = {unit: part.matching(unit, is_alone=len(found) == 1) for unit in found}
+            for unit, rows in own.items():
+                matching[unit] |= rows
+            candidates = set.intersection(*own.values()) | part.beginning(whole)
+            is_any = is_any or bool(candidates)
+            # judged at once, as long as all units have to be there: a part isn't kept to be looked at again
+            matched_so_far += (part.judged(at, asked) for at in sorted(candidates) if passes(part.row(at)))
+            if not is_any:
+                self._near.look(part, {unit.text for unit in found if not matching[unit]})
         many = self._count or 0
-        shared = {u for u in asked if many >= _SHARED_FROM and 2 * len(matching[u]) >= many}
-        required = [unit for unit in asked if unit not in shared] or asked
-        rest = whole
-        if shared:
-            rest = "".join(unit.text for unit in required)
-            begins = set().union(*(part.beginning(rest) for part in self._parts()))
-        rarity = {unit: (many // max(len(matching[unit]), 1)).bit_length() for unit in asked}
-        candidates = set.intersection(*(matching[unit] for unit in required)) | begins
-        given = _Asked(asked, required, whole, rest, rarity)
-        judged = (part.judged(at, given) for part, at in self._each(candidates) if passes(part.row(at)))
-        return list(judged), bool(candidates)
+        self._matches = {unit: len(rows) for unit, rows in matching.items()}
+        shared = {u for u in found if many >= _SHARED_FROM and 2 * len(matching[u]) >= many}
+        required = [unit for unit in found if unit not in shared] or found
+        rest = "".join(unit.text for unit in required) if shared else whole
+        if (required, rest) != (found, whole):
+            asked = _Asked(found, required, whole, rest)
+            begins: set[int] = set().union(*(part.beginning(rest) for part in self._parts()))
+            candidates = set.intersection(*(matching[unit] for unit in required)) | begins
+            is_any = bool(candidates)
+            matched_so_far = [part.judged(at, asked) for part, at in self._each(candidates) if passes(part.row(at))]
+        rarity = [(many // max(len(matching[unit]), 1)).bit_length() for unit in found]
+        return [each._replace(score=sum(map(mul, rarity, values))) for each, values in matched_so_far], is_any
 
     def rows(self, wanted: Iterable[int]) -> dict[int, CatalogRow]:
         """Return rows by their numbers."""
         return {at: part.row(at) for part, at in self._each(set(wanted))}
 
     def corrections(self, text: str) -> Iterator[str]:
-        """Yield what may have been meant by a text that matches nothing, most probable first."""
+        """Yield what may have been meant by a text for which `find` has just found nothing, most probable first."""
         words = text.split()
         parts = [units(word) for word in words]
         spelled = [own[0] if len(own) == 1 and own[0].is_word else None for own in parts]
-        matches: Counter[Unit] = Counter()
-        for part in self._parts():
-            matches.update(
-                {unit: len(part.matching(unit, is_alone=False)) for own in parts for unit in dict.fromkeys(own)}
-            )
-        counts = [min((matches[unit] for unit in own), default=self._count or 0) for own in parts]
+        counts = [min((self._matches[unit] for unit in own), default=self._count or 0) for own in parts]
         if lacking := [at for at, count in enumerate(counts) if count == 0]:
-            groups = [lacking]
+            groups, near_words = [lacking], self._near
         else:
             groups = [[at] for at in sorted(range(len(words)), key=lambda at: counts[at])]
-        nearest = self._nearest({unit.text for unit in spelled if unit is not None})
+            near_words = _Near({unit.text for unit in spelled if unit is not None})
+            for part in self._parts():
+                near_words.look(part, near_words.words)
         for group in groups:
-            near = [nearest.get(unit.text) if (unit := spelled[at]) is not None else None for at in group]
+            near = [near_words.nearest(unit.text) if (unit := spelled[at]) is not None else None for at in group]
             corrected = list(words)
             for at, meant in zip(group, near, strict=True):
                 if meant is None:
@@ -158,26 +214,6 @@ class Index:
                 corrected[at] = meant
             else:
                 yield " ".join(corrected)
-
-    def _nearest(self, words: set[str]) -> dict[str, str]:
-        """Return the word that each mistyped one is nearest to, where one is near enough."""
-        near: dict[str, dict[str, tuple[int, int, int]]] = {word: {} for word in words}
-        limits = {word: 0 if len(word) < _MIN_TYPO_LENGTH else 1 if len(word) < _MIN_TWO_TYPOS else 2 for word in words}
-        for part in self._parts():
-            for term, (weight, rows) in part.vocabulary.items():
-                for word, limit in limits.items():
-                    if not limit or not _may_be_near(word, term, limit):
-                        continue
-                    if term in near[word]:
-                        far, heavier, before = near[word][term]
-                        near[word][term] = far, max(heavier, weight), before + rows
-                    elif far := distance(word, term, limit) or 0:
-                        near[word][term] = far, weight, rows
-        return {
-            word: min(found, key=lambda term: (found[term][0], -found[term][1], -found[term][2], term))  # used at once
-            for word, found in near.items()
-            if found
-        }
 
     def _parts(self) -> Iterator[_Part]:
         """Look at all rows, part by part; one that is all there is stays as it was taken apart."""
@@ -194,6 +230,8 @@ class Index:
 
     def _each(self, wanted: set[int]) -> Iterator[tuple[_Part, int]]:
         """Yield each wanted row's part and number; parts without any aren't read again."""
+        if not wanted:
+            return  # perhaps nothing was read yet, since no unit was asked for
         waiting = sorted(wanted, reverse=True)
         starts = [(offset, read) for offset, read in self._rows.parts()]
         for number, (offset, read) in enumerate(starts):
@@ -219,9 +257,9 @@ class Index:
         return part
 
 
-def matched(at: int, row: CatalogRow, rank: int = 0, score: int = 0) -> Matched:
+def matched(at: int, row: CatalogRow, rank: int = 0) -> Matched:
     """Return what is kept of a row."""
-    return Matched(at, rank, score, row.name, row.namespace, row.updated_at or "", row.deprecated is not None)
+    return Matched(at, rank, 0, row.name, row.namespace, row.updated_at or "", row.deprecated is not None)
 
 
 class _Part:
@@ -271,11 +309,16 @@ class _Part:
             at for at, wholes in enumerate(self._wholes, self._offset) if any(own.startswith(text) for own in wholes)
         }
 
-    @cached_property
-    def vocabulary(self) -> dict[str, tuple[int, int]]:
-        """Each word of names, titles, keywords and namespaces: what it weighs, and how many rows have it there."""
+    def vocabulary(self, pieces: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return words of names, titles, keywords and namespaces: what each weighs, and how many rows have it there.
+
+        Args:
+            pieces: words that have none of these may be missing.
+        """
         known: dict[str, tuple[int, int]] = {}
-        for row in self._rows:
+        for row, (_, joined) in zip(self._rows, self._texts, strict=True):
+            if not any(piece in joined for piece in pieces):
+                continue
             for token, mask in _tokens_of(row, _SPELLED).items():
                 weight, rows = known.get(token, (0, 0))
                 known[token] = max(weight, _WEIGHTS[mask]), rows + 1
@@ -299,23 +342,22 @@ class _Part:
             )
         return found
 
-    def judged(self, at: int, asked: _Asked) -> Matched:
-        """Return how closely a row matches."""
+    def judged(self, at: int, asked: _Asked) -> tuple[Matched, tuple[int, ...]]:
+        """Return how closely a row matches, and of rank 4 what each unit weighs in it, which makes its score."""
         row, wholes, is_alone = self.row(at), self._wholes[at - self._offset], len(asked.units) == 1
         if asked.whole in wholes:
-            return matched(at, row, IS_NAME)
+            return matched(at, row, IS_NAME), ()
         begins = any(own.startswith(asked.rest) for own in wholes)
         own = self._tokens_of(at)
         if _are_words_of_name(asked.required, own):
-            return matched(at, row, _BEGINS_AS_WORDS if begins else _WORDS_OF_NAME)
+            return matched(at, row, _BEGINS_AS_WORDS if begins else _WORDS_OF_NAME), ()
         if begins:
-            return matched(at, row, _BEGINS)
-        score = sum(
-            asked.rarity[unit]
-            * (_WHOLE * _WEIGHTS[_NAME] if unit.text in wholes else _value(unit, own, is_alone=is_alone))
+            return matched(at, row, _BEGINS), ()
+        values = tuple(
+            _WHOLE * _WEIGHTS[_NAME] if unit.text in wholes else _value(unit, own, is_alone=is_alone)
             for unit in asked.units
         )
-        return matched(at, row, _ELSEWHERE, score)
+        return matched(at, row, _ELSEWHERE), values
 
     def _tokens_of(self, at: int) -> dict[str, int]:
         """Return the tokens of a row, each with the fields it stands in."""
