@@ -89,7 +89,7 @@ def as_manifest(foreign: Foreign, namespace: str, name: str, version: str) -> Pu
 def _dependencies(values: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, str]]:
     for name, wanted in engine_dependencies(values, problems):
         try:
-            plugin = parse_plugin_id(name if "/" in name else f"{NAMESPACE}/{_identifier(name)}")
+            plugin = parse_plugin_id(name if "/" in name else f"{NAMESPACE}/{_identifier(name) or name}")
             parse_range(wanted)
         except ValueError as error:  # noqa: PERF203  # all of them are told
             problems.append(f"dependencies: {error}")

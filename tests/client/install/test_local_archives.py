@@ -151,6 +151,7 @@ def test_a_service_of_a_model_hub_says_what_it_is(lenient: Run, tmp_path: Path) 
         ({"name": "通知"}, "is not one that a plugin can have"),
         ({"resources": {"cpu": "plenty"}}, "resources"),
         ({"dependencies": ["http@>>1"]}, "dependencies"),
+        ({"dependencies": ["通知@1.0.0"]}, "通知"),
     ],
 )
 def test_what_is_wrong_in_a_foreign_manifest_is_named(

@@ -90,11 +90,18 @@ def make_room(path: Path) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)  # one that is busy has a full queue, and is there
         try:
             probe.connect(str(path))
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
             return
+        except BlockingIOError:
+            pass
+        except OSError as error:  # another user's, which may well be alive
+            raise UnavailableError(
+                f"{path} can't be tried: {error.strerror}", subject=str(path), hint="stop it, or choose a path"
+            ) from error
     raise UnavailableError(f"another program listens on {path}", subject=str(path), hint="stop it, or choose a path")
 
 

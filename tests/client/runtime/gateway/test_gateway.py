@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -497,3 +498,35 @@ def test_other_commands_import_nothing_of_it(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_socket_whose_program_is_busy_or_anothers_is_left_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gateway.sock"
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+        try:
+            for each in waiting:
+                each.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    each.connect(str(path))
+            with pytest.raises(UnavailableError, match="another program listens"):
+                listen(Address(path))
+        finally:
+            for each in waiting:
+                each.close()
+        assert path.is_socket()
+
+    class Refusing(socket.socket):
+        def connect(self, address: Any, /) -> None:
+            raise PermissionError(13, "Permission denied", address)
+
+    monkeypatch.setattr("sealdex.runtime.gateway.listening.socket.socket", Refusing)
+    with pytest.raises(UnavailableError, match="can't be tried: Permission denied"):
+        listen(Address(path))
+    assert path.is_socket()
+    monkeypatch.undo()
+    listen(Address(path)).close()  # nobody listens any more
