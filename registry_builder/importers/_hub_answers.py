@@ -96,11 +96,12 @@ def asked(transport: Transport, url: str, kind: str, *, required: bool = True) -
         raise UsageError(str(error), subject=url, untouched="nothing was imported") from error
 
 
-def detailed(transport: Transport, hub: str, service: str, stated: Stated) -> Stated:
-    """Add what ``/api/services/{id}`` says: digests are in it, and not in the list."""
+def detailed(transport: Transport, hub: str, service: str, stated: Stated, found: Found) -> Stated:
+    """Add what ``/api/services/{id}`` says: digests are in it, and not in the list. What can't be read is a note."""
     try:
         details = asked(transport, f"{hub}/api/services/{quote(service, safe='')}", "services", required=False)
-    except UsageError:
+    except UsageError as error:
+        found.notes.append(f"services/{service}: {error.message}, so no digest of the hub is compared")
         return stated
     for version, fields in details.get(service, Stated()).versions.items():
         stated.versions[version] = {**stated.versions.get(version, {}), **fields}

@@ -142,7 +142,7 @@ def read_hub_address(
     contents = Contents(transport, max_bytes=max_bytes, staging=scratch)
     services = asked(transport, f"{hub}/api/services", "services")
     for service, stated in services.items():
-        for number, (version, fields) in enumerate(detailed(transport, hub, service, stated).versions.items()):
+        for number, (version, fields) in enumerate(detailed(transport, hub, service, stated, found).versions.items()):
             found.entries += 1
             address = f"{hub}/storage/services/{quote(service, safe='')}/{quote(version, safe='')}.zip"
             place, digest = address, fields.get("sha256")

@@ -173,6 +173,12 @@ def test_an_address_is_asked_once_and_its_packages_stay_there(scene: ImportScene
     assert not [each for each in server.requests[asked:] if each.endswith(".zip")]
     with scene.installed("speech/nmt-m2m100") as folder:
         assert (folder / "nmt_service.py").read_text() == CODE
+    details = server.files["api/services/nmt-m2m100"]
+    server.files["api/services/nmt-m2m100"] = b"<html>sign in</html>"
+    ran = scene.run(*args)
+    assert ran.code == 0
+    assert "so no digest of the hub is compared" in ran.said
+    server.files["api/services/nmt-m2m100"] = details
     server.files["storage/services/nmt-m2m100/2.0.0.zip"] = b"other"
     answer = listed(("1.0.0", data, True), ("2.0.0", package("2.0.0"), True))
     server.files["api/services"] = server.files["api/services/nmt-m2m100"] = json.dumps(answer).encode()

@@ -380,6 +380,17 @@ def test_a_platform_packs_nothing_where_release_yaml_names_images_alone(tmp_path
     code, said, outputs = run_step(tree, "pack", "Pack", tmp_path, **given)
     assert (code, outputs) == (0, ""), said
     assert "release.yaml names container images alone" in said
+    # archives that a command made, in folders of their own
+    for system in ("a", "b"):
+        (folder / "dist" / system).mkdir(parents=True)
+        (folder / "dist" / system / "tool.zip").write_text(system)
+    code, said, outputs = run_step(tree, "pack", "Pack", tmp_path, **{**given, "ARCHIVES": "dist/a/*.zip"})
+    assert (code, outputs) == (0, "packed=true\n"), said
+    assert (tmp_path / "temp/packed/0/tool.zip.labels").read_text() == "os=linux"
+    shutil.rmtree(tmp_path / "temp")
+    code, said, outputs = run_step(tree, "pack", "Pack", tmp_path, **{**given, "ARCHIVES": "dist/*/tool.zip"})
+    assert (code, outputs) == (2, ""), said
+    assert "two files have the name tool.zip" in said
 
 
 def test_a_token_without_rights_on_the_registry_pushes_nothing_there(scene: Scene, tmp_path: Path) -> None:
