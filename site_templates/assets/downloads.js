@@ -37,6 +37,15 @@ async function show(section) {
   });
   section.querySelector("[data-number]").textContent = text;
   section.hidden = false;
+  glance(total);
+}
+
+/** The same in short, at the top of a plugin's page. */
+function glance(total) {
+  const place = document.querySelector("[data-downloads]");
+  if (!place || !total) return;
+  place.textContent = sayCount("{n} download in {days} days", "{n} downloads in {days} days", total, { days: DAYS });
+  place.hidden = false;
 }
 
 /** A value of an object itself, and not of what all objects inherit. */

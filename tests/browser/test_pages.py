@@ -340,6 +340,8 @@ def test_downloads_are_shown_as_what_they_are(open_page: Open, site: str) -> Non
         section = page.get_by_role("region", name="Downloads")
         expect(section).to_contain_text("1,234 in the 30 days to 20 November 2026")
         expect(section).to_contain_text("As the logs show; mirrors and caches hide more.")
+    page.goto(site + "robotics/kalman/")  # among what is seen first, on a telephone too
+    expect(page.locator(".glance")).to_contain_text("1,234 downloads in 30 days")
 
 
 def test_without_javascript_there_are_no_downloads(open_page: Open) -> None:
