@@ -8,7 +8,9 @@ from support.browse_registry import PAGES
 from support.browser import Open
 
 A4 = ViewportSize(width=718, height=1047)  # what Chromium lays out on A4 with its own margins, in CSS pixels
-ONLY_CLICKED = ".masthead-nav, .masthead-search, .skip, .copy, .colophon nav, .badges, .pager, .search-form"
+ONLY_CLICKED = (
+    ".masthead-nav, .masthead-search, .skip, .copy, .colophon nav, .badges, .pager, .search-form, .tree-button"
+)
 
 
 def shown(page: Page, selector: str) -> list[str]:
