@@ -1,14 +1,15 @@
 """Kills an operation on a store before its steps, once a step, and tells what each kill left.
 
-    python kill_runner.py SCENARIO FOLDER [KILLS [moments]]
+    python kill_runner.py SCENARIO FOLDER [KILLS [edges|moments]]
 
 A step is a change to the file system, as the interpreter's audit events announce it (create, write-open, rename,
 link, unlink, mkdir, rmdir, chmod), or a transaction of the store's database, which opens it. For each number N a child
 process is forked that sends itself SIGKILL when its Nth step is announced; then the store is looked at, what was killed
 is done again, and the store is looked at once more. Without KILLS that is done for each step in turn, until a child
-ran through; with it, for so many steps drawn at random. With ``moments``, the kills come from outside, at random
-moments of the time that a whole run takes: between two steps too, and where it has several processes. One line of
-JSON a kill, with the looks by their names.
+ran through; with it, for so many steps drawn at random. With ``edges`` the first step and the last are among them, and
+one that no child comes to. With ``moments``, the kills come from outside, at random moments of the time that a whole
+run takes: between two steps too, and where it has several processes. One line of JSON a kill, with the looks by their
+names.
 """
 
 from __future__ import annotations
@@ -160,18 +161,19 @@ def _steps_of(act: Callable[[], object], note: Path) -> int:
     return int(note.read_text())
 
 
-def _numbers(kills: int | None, count: Callable[[], int]) -> Iterator[int]:
+def _numbers(kills: int | None, count: Callable[[], int], *, edges: bool) -> Iterator[int]:
     if kills is None:
         number = 0
         while True:
             number += 1
             yield number
     steps = count()
-    yield from sorted(random.Random(steps).sample(range(1, steps + 1), min(kills, steps)))  # noqa: S311  # moments
+    chosen = random.sample(range(1, steps + 1), min(kills, steps))
+    yield from sorted({*chosen, *((1, steps, steps + 1) if edges else ())})
 
 
 def run(
-    scenario: Scenario, folder: Path, kills: int | None = None, *, at_moments: bool = False
+    scenario: Scenario, folder: Path, kills: int | None = None, *, at_moments: bool = False, edges: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Yield what was seen after each kill; see the module's docstring."""
     template = Store(folder / "template")
@@ -192,7 +194,7 @@ def run(
         store, start = copy("timed"), time.monotonic()
         _forked(lambda: scenario.act(store), folder / "timed-output")
         duration = time.monotonic() - start
-    for number in range(kills or 0) if at_moments else _numbers(kills, steps):
+    for number in range(kills or 0) if at_moments else _numbers(kills, steps, edges=edges):
         store = copy(f"store-{number}")
 
         def killed(store: Store = store, number: int = number) -> None:
@@ -221,8 +223,8 @@ def main() -> None:
 
     faulthandler.enable()
     name, folder, *kills = sys.argv[1:]
-    scenario, at_moments = scenarios(Path(folder))[name], kills[1:] == ["moments"]
-    for seen in run(scenario, Path(folder), int(kills[0]) if kills else None, at_moments=at_moments):
+    scenario, how, many = scenarios(Path(folder))[name], kills[1:], int(kills[0]) if kills else None
+    for seen in run(scenario, Path(folder), many, at_moments=how == ["moments"], edges=how == ["edges"]):
         sys.stdout.write(json.dumps(seen) + "\n")
 
 

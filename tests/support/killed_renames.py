@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import random
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
-KILLS = 6
+from support.killing import drawn
+
+KILLS = 4
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
@@ -37,10 +37,8 @@ def killed_before(rename: int, arguments: Sequence[object]) -> bool:
 
 
 def moments(renames: int) -> list[int]:
-    """Return the renames to die at: all of them on request, else the last ones and some others."""
-    if os.environ.get("KILLS") == "all":
-        return list(range(renames))
-    return sorted({renames - 1, renames - 2, *random.sample(range(renames), min(KILLS, renames))})
+    """Return the renames to die at: all of them with KILLS=all, else the last ones and some others."""
+    return drawn(range(renames), KILLS, always={renames - 1, renames - 2})
 
 
 def renames_of(arguments: Sequence[object]) -> int:

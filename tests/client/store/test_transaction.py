@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from support.installing import make_release
-from support.killing import kills_of
+from support.killing import ALL, kills_of
 from support.plugin_set import PLUGINS, jobs, state
 from support.store_truth import disagreements
 
@@ -40,6 +40,7 @@ def in_use(store: Store) -> list[str | None]:
 
 # --- killed ----------------------------------------------------------------------------------------------------------
 
+KILLS = 8
 ONE, TWO = ["1.0.0"] * 2, ["2.0.0"] * 2
 VERSIONS_OF_ONE = [f"{plugin} 1.0.0" for plugin in PLUGINS]
 VERSIONS_OF_BOTH = [f"{plugin} {version}" for plugin in PLUGINS for version in ("1.0.0", "2.0.0")]
@@ -64,9 +65,12 @@ VERSIONS_OF_BOTH = [f"{plugin} {version}" for plugin in PLUGINS for version in (
     ],
 )
 def test_a_set_that_is_killed_at_any_step(scenario: str, before: Any, done: Any, tmp_path: Path) -> None:
-    """What the next run makes of it is the old state or the new one, of all plugins at once."""
-    lines = kills_of(f"set-{scenario}", tmp_path)
-    assert len(lines) > 20
+    """What the next run makes of it is the old state or the new one, of all plugins at once.
+
+    The steps are drawn at random; KILLS=all takes every one.
+    """
+    lines = kills_of(f"set-{scenario}", tmp_path, KILLS, edges=True)
+    assert len(lines) > (20 if ALL else KILLS)
     outcomes = []
     for line in lines:
         settled, again = line["settled"], line["again"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.killing import kills_of
+from support.killing import ALL, kills_of
 from support.mirror_scene import NEW, OLD
 
 pytestmark = [
@@ -43,6 +43,6 @@ def test_killed_before_any_step(command: str, tmp_path: Path) -> None:
     check(command, kills_of(command, tmp_path, KILLS))
 
 
-@pytest.mark.parametrize("command", STATES if os.environ.get("KILLS") == "all" else ["mirror-processes"])
+@pytest.mark.parametrize("command", STATES if ALL else ["mirror-processes"])
 def test_killed_at_any_moment(command: str, tmp_path: Path) -> None:
     check(command, kills_of(command, tmp_path, KILLS, at_moments=True))
