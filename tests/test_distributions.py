@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import re
-import runpy
 import subprocess
 import tarfile
 import zipfile
@@ -17,12 +16,12 @@ import tomli
 from markdown_it import MarkdownIt
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
+from support.distributions import DIST, built_release
 from support.places import REPOSITORY
 
 import sealdex
 
 SCRIPT = REPOSITORY / "scripts" / "dist.py"
-DIST: dict[str, Any] = runpy.run_path(str(SCRIPT))
 PROJECTS: dict[str, str] = DIST["PROJECTS"]
 VERSION: str = DIST["version"]()
 READMES = {"sealdex": "client/README.md", "sealdex_builder": "registry_builder/README.md"}
@@ -31,9 +30,7 @@ READMES = {"sealdex": "client/README.md", "sealdex_builder": "registry_builder/R
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a release, as `make dist` makes it: built twice and compared, wheels from sdists as well."""
-    folder: Path = tmp_path_factory.mktemp("dist") / "out"
-    DIST["build"](folder)
-    return folder
+    return built_release(tmp_path_factory)
 
 
 def wheel(built: Path, name: str) -> zipfile.ZipFile:

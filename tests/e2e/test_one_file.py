@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from support.components import missing
+from support.distributions import DIST, built_release
 from support.made_once import made_once
 from support.places import REPOSITORY
 from support.plugin_store import PluginStore
 
 from sealdex.cli.command_table import COMMANDS
 
-DIST: dict[str, Any] = runpy.run_path(str(REPOSITORY / "scripts" / "dist.py"))
 ONE_FILE: dict[str, Any] = runpy.run_path(str(REPOSITORY / "scripts" / "onefile.py"))
 # two installations of all that is carried, on a machine that may have other work
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(540)]
@@ -36,8 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         missing("the folder of pinned wheels", "scripts/setup.sh test")
 
     def make(folder: Path) -> None:
-        DIST["build"](folder / "dist")
-        client = folder / "dist" / f"sealdex-{DIST['version']()}-py3-none-any.whl"
+        client = built_release(tmp_path_factory) / f"sealdex-{DIST['version']()}-py3-none-any.whl"
         files: list[Path] = []
         for name in ("first", "second"):
             (folder / name).mkdir()

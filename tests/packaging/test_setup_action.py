@@ -15,6 +15,7 @@ import pytest
 import yaml
 from support.command_scene import make_scene
 from support.components import missing
+from support.distributions import built_release
 from support.places import REPOSITORY
 
 import sealdex
@@ -31,10 +32,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not pinned.is_dir():
         missing("the folder of pinned wheels", "scripts/setup.sh test")
     folder = tmp_path_factory.mktemp("index")
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-index"]
-    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(REPOSITORY / "client")]
-    subprocess.run(command, check=True)
-    for wheel in pinned.glob("*.whl"):
+    for wheel in (*pinned.glob("*.whl"), built_release(tmp_path_factory) / WHEEL):
         (folder / wheel.name).symlink_to(wheel)
     return folder
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from support import warm_builder
 
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _GH = Path(__file__).with_name("gh_program.py")
@@ -85,6 +86,7 @@ class GitHub:
         programs.mkdir()
         (programs / "gh").write_text(f"#!{sys.executable}\n{_GH.read_text()}")
         (programs / "gh").chmod(0o755)
+        warm_builder.write(programs)
 
     @property
     def known(self) -> Any:

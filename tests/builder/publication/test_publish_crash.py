@@ -35,8 +35,6 @@ from sealdex.trust.metadata_bundle import Bundle
 
 OLD = {"acme/slack": ["1.0.0"], "acme/mail": ["0.1.0"]}
 NEW = {"acme/slack": ["1.1.0", "1.0.0"], "acme/mail": ["0.1.0"], "acme/news": ["2.0.0"]}
-
-
 KILLS = 7
 """Requests drawn at random in each test, besides those about the commit point."""
 
@@ -276,9 +274,8 @@ def test_an_update_on_s3_killed_at_any_http_request(
         before = new
         assert registry.seen() == before, at
     assert sum(counts) > (16 if ALL else KILLS)
-    assert counts[1] >= (
-        4 if ALL else 3
-    )  # before the bundle and after it, between the pages, and when the last answer came
+    # before the bundle and after it, between the pages, and when the last answer came
+    assert counts[1] >= (4 if ALL else 3)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from support.authoring import builder
 from support.components import missing
-from support.places import REPOSITORY
+from support.distributions import built_release, environment_with_pip
 
 import sealdex
 from registry_builder.authoring.github import FILES, RECORD
@@ -33,9 +33,8 @@ WHEELS = tuple(f"{name.replace('-', '_')}-{VERSION}-py3-none-any.whl" for name i
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheels of both distributions, built from this checkout."""
     folder = tmp_path_factory.mktemp("built")
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--no-index"]
-    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder)]
-    subprocess.run([*command, str(REPOSITORY / "client"), str(REPOSITORY)], check=True)
+    for name in WHEELS:
+        (folder / name).symlink_to(built_release(tmp_path_factory) / name)
     assert sorted(path.name for path in folder.iterdir()) == sorted(WHEELS)
     return folder
 
@@ -73,7 +72,7 @@ class Runner:
 
     def __init__(self, folder: Path, tree: Path) -> None:
         self.environment = folder / "environment"
-        subprocess.run([sys.executable, "-m", "venv", str(self.environment)], check=True)
+        environment_with_pip(self.environment)
         self.tree = tree
         self.index = folder / "index"
         self.index.mkdir()
