@@ -21,7 +21,6 @@ from support.places import REPOSITORY
 
 import sealdex
 
-SCRIPT = REPOSITORY / "scripts" / "dist.py"
 PROJECTS: dict[str, str] = DIST["PROJECTS"]
 VERSION: str = DIST["version"]()
 READMES = {"sealdex": "client/README.md", "sealdex_builder": "registry_builder/README.md"}

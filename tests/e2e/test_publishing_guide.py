@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
+from support import warm_builder
 from support.bucket_policy import enforce
 from support.cfn_template import read_template, resolved
 from support.components import missing
@@ -129,7 +130,10 @@ def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "github")
     (tmp_path / "gitconfig").write_text("[user]\n\tname = Kim\n\temail = kim@example.org\n", encoding="utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "programs").mkdir()
+    warm_builder.write(tmp_path / "programs")
+    paths = [str(tmp_path / "programs"), str(Path(sys.executable).parent), os.environ["PATH"]]
+    monkeypatch.setenv("PATH", os.pathsep.join(paths))
     said = {}
     for command in commands:
         words = [word.replace("https://github.com/acme/plugins", (tmp_path / "github").as_uri()) for word in command]

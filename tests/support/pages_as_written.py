@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import warm_builder
 from support.places import REPOSITORY
 
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -29,7 +30,10 @@ def run_page(text: str, folder: Path) -> None:
             expected[len(expected)] = []
         else:
             expected[len(expected) - 1] += block.splitlines()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    programs = folder / "programs"
+    programs.mkdir()
+    warm_builder.write(programs)
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {**os.environ, "PATH": path, "TMPDIR": str(folder), "COLUMNS": "200"}
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],

@@ -3,14 +3,16 @@
     python warm_builder.py ADDRESS
 
 A server imports what the commands do and forks for each. `write` puts a program beside others that hands its arguments,
-environment, folder and files to the server and ends as the fork did. Variables of Python's own change how a program is
-started, so that with one of them it is started. The clock of `support.later_clock` is the server's as well.
+environment, folder and files to the server and ends as the fork did; when it is killed, so is the fork. Variables of
+Python's own change how a program is started, so that with one of them it is started. The clock of
+`support.later_clock` is the server's as well.
 """
 
 from __future__ import annotations
 
 import array
 import atexit
+import fcntl
 import gc
 import importlib
 import io
@@ -134,6 +136,10 @@ def _do(connection: socket.socket) -> NoReturn:
     while len(request) < left:
         request += connection.recv(left - len(request))
     sys.argv, environment, folder, umask = marshal.loads(request)  # noqa: S302  # of a test
+    if sys.platform == "linux":  # what is never sent comes: the program was killed
+        fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(connection, fcntl.F_SETSIG, signal.SIGTERM)
+        fcntl.fcntl(connection, fcntl.F_SETFL, os.O_ASYNC)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
