@@ -10,7 +10,7 @@ from hypothesis import settings
 
 USUAL = 100
 """Examples of a property that states no number of its own, on a developer's machine."""
-PROFILES = {"local": USUAL, "ci": 4 * USUAL, "long": 50 * USUAL}
+PROFILES = {"local": USUAL, "ci": 2 * USUAL, "long": 50 * USUAL}
 """By profile, what those are."""
 
 
@@ -19,7 +19,7 @@ def examples(here: int, *, slow: bool = False) -> int:
 
     Args:
         here: on a developer's machine.
-        slow: a test that reads and writes files or asks servers: where others try four times as many, it tries twice.
+        slow: a test that reads and writes files or asks servers: it tries twice as many where others try four times.
     """
     in_force = settings.default
     more = (in_force.max_examples if in_force is not None else USUAL) / USUAL

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import array
 import atexit
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -100,14 +101,15 @@ def _serve(address: str) -> None:
     os.rename(f"{address}.new", address)  # noqa: PTH104  # it listens by now
     _preload()
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     while True:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         if sys.stdin in select.select([listening, sys.stdin], [], [])[0]:
             return
         connection, _ = listening.accept()
         if os.fork() == 0:
             listening.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _do(connection)
         connection.close()
 

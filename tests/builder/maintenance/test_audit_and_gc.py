@@ -21,6 +21,9 @@ from sealdex.errors import SealdexError, VerificationError
 
 Opened = Callable[..., Publisher]
 
+on_a_folder = pytest.mark.parametrize("storage_uri", ["folder"], indirect=True)
+"""What doesn't depend on how a storage lists and deletes: the others run on S3 as well."""
+
 
 @pytest.fixture
 def opened(tree: Tree, open_again: Callable[[], Storage]) -> Opened:
@@ -89,7 +92,7 @@ ANYWHERE = [
 """How a file's key starts and ends, and whether only reading the artifacts shows that it has changed."""
 
 
-@pytest.mark.slow
+@on_a_folder
 def test_one_changed_byte_anywhere_is_found(live: Tree, opened: Opened) -> None:
     """Attack: whoever can write to the store changes a byte of one file, and leaves its size as it is."""
     publisher = opened()
@@ -108,6 +111,7 @@ def test_one_changed_byte_anywhere_is_found(live: Tree, opened: Opened) -> None:
         replace(publisher, key, data)
 
 
+@on_a_folder
 def test_a_missing_or_longer_artifact_is_found_without_reading_it(live: Tree, opened: Opened) -> None:
     publisher = opened()
     gone, longer = "plugins/acme/slack/1.0.0/slack-1.0.0.bin", "plugins/acme/slack/1.1.0/slack-1.1.0.bin"
@@ -152,6 +156,7 @@ def test_gc_removes_in_two_phases_and_nothing_that_readers_of_the_last_days_need
     assert client.versions("acme/slack") == ["1.2.0", "1.1.0", "1.0.0"]
 
 
+@on_a_folder
 def test_gc_stops_when_something_was_published_meanwhile(live: Tree, opened: Opened) -> None:
     publisher = opened(10)
     plan = gc.plan_gc(publisher, days=30, grace=0)
@@ -164,6 +169,7 @@ def test_gc_stops_when_something_was_published_meanwhile(live: Tree, opened: Ope
     assert before <= keys(publisher)
 
 
+@on_a_folder
 def test_gc_removes_nothing_from_a_tree_that_does_not_verify(live: Tree, opened: Opened) -> None:
     """Attack: whoever can write to the store breaks an index document, so that its releases seem unreached and the
     publisher's own gc removes them. It refuses, and removes nothing."""
