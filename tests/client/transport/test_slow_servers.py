@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -20,7 +21,7 @@ from support.fault_server import Endless, FaultServer
 from support.trickle_server import TrickleServer
 
 from sealdex.errors import CancelledError, TimedOutError, UnavailableError
-from sealdex.transport import TransientError, Transport, TransportSettings
+from sealdex.transport import TransientError, Transport, TransportSettings, _direct
 from sealdex.transport._pace import Line, Pace, TooSlowError
 from sealdex.transport.stop import Stop
 
@@ -255,10 +256,9 @@ def silent() -> Iterator[tuple[str, threading.Event]]:
 PATIENT = TransportSettings(read_timeout=3600, connect_timeout=3600, no_progress_window=3600, retries=0)
 
 
-def cancelled_read(url: str, stop: Stop, reached: threading.Event | None) -> None:
+def cancelled_read(url: str, stop: Stop, reached: threading.Event) -> None:
     def cancel() -> None:
-        if reached is not None:
-            assert reached.wait(20)
+        assert reached.wait(20)
         stop.cancel()
 
     thread = threading.Thread(target=cancel)
@@ -284,15 +284,22 @@ def test_a_cancelled_request_ends_while_a_proxy_says_nothing(
     cancelled_read("http://registry.example/f", Stop(), reached)
 
 
-def test_a_cancelled_request_ends_while_no_connection_comes_about() -> None:
+def test_a_cancelled_request_ends_while_no_connection_comes_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall that drops packets: here a server whose queue is full."""
+    begun, connect = threading.Event(), _direct._connect
+
+    def connects(*args: Any) -> None:
+        begun.set()
+        connect(*args)
+
+    monkeypatch.setattr(_direct, "_connect", connects)
     with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
         for each in (first, second):
             each.setblocking(False)
             each.connect_ex(listening.getsockname())
-        cancelled_read(f"http://127.0.0.1:{listening.getsockname()[1]}/f", Stop(), None)
+        cancelled_read(f"http://127.0.0.1:{listening.getsockname()[1]}/f", Stop(), begun)
 
 
 def test_time_that_is_over_ends_a_request_while_a_server_says_nothing(silent: tuple[str, threading.Event]) -> None:
