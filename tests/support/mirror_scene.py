@@ -14,7 +14,7 @@ from support.command_scene import do, run
 from support.kill_runner import Scenario
 from support.plugin_registry import PluginRegistry
 
-from sealdex.download.mirror import create as create_module
+from sealdex.download.mirror import _fetch_all
 from sealdex.store.layout import Store
 
 MIRROR = "mirror"
@@ -104,7 +104,7 @@ class MirrorScene:
 
 def _with_processes(act: Callable[[Store], object]) -> Callable[[Store], object]:
     def acting(store: Store) -> object:
-        create_module._MANY = 1  # in a process that is forked for it
+        _fetch_all._MANY = 1  # in a process that is forked for it
         return act(store)
 
     return acting

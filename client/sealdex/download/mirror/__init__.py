@@ -22,6 +22,7 @@ Public are all modules without ``_``:
     tree        what lies in a mirror's folder or bucket
     verify      proving it complete and intact
     prune       removing what isn't selected any more
+    _fetch_all  all that a mirror lacks, with several processes where it is much
     _workers    something for each of many files, in threads
     _forked     work on many files, shared out over processes
 """

@@ -8,17 +8,13 @@ finds; nothing that is there is fetched or hashed again.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealdex.download.mirror._forked import processes, share_out
-from sealdex.download.mirror._workers import each_of
-from sealdex.download.mirror.contents import MirrorFile
+from sealdex.download.mirror._fetch_all import fetch_all
 from sealdex.download.mirror.lock import held
 from sealdex.download.mirror.options import IncompleteError, MirrorResult, Options, OvertakenError, Watch
 from sealdex.download.mirror.plan import Found, Target, plan_files
@@ -35,10 +31,10 @@ from sealdex.download.mirror.record import (
 from sealdex.download.mirror.selection import described
 from sealdex.download.mirror.sigstore_root import MAX_BYTES, digest_of, key_of
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
-from sealdex.download.mirror.transfer import Fetcher, Place, Tally
+from sealdex.download.mirror.transfer import Fetcher, Place
 from sealdex.download.mirror.tree import has_links
 from sealdex.errors import InstallError, NotFoundError, SealdexError
-from sealdex.model.decode import decode_as, encode_json
+from sealdex.model.decode import encode_json
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust import Published, TrustedRegistry, TrustState
@@ -49,9 +45,6 @@ if TYPE_CHECKING:
 
 _STARTS = 3
 """How often a run begins that others overtake, each time with what they wrote."""
-
-_MANY = 500
-"""Files from which on several processes fetch them: forking takes less than a tenth of the time of so many."""
 
 
 def create(
@@ -232,44 +225,12 @@ class _Run:
             taken_from=self._options.taken_from,
             on_bytes=self._watch.moved,
         )
-        failed = self._shared_out(missing, fetcher) if result.files >= _MANY else None
-        if failed is None:
-            failed = each_of(_lines(missing), fetcher.fetch, self._options.threads)
+        failed = fetch_all(
+            missing, result.files, fetcher, self._transport, self._place, self._options.threads, self._watch.moved
+        )
         if failed:
             raise IncompleteError(failed, result.total_files)
         shutil.rmtree(self._own / "cache", ignore_errors=True)
-
-    def _shared_out(self, missing: Path, fetcher: Fetcher) -> list[tuple[str, str]] | None:
-        """Fetch with several processes; None where that isn't to be had, or something has to be told from here."""
-        count = processes()
-        if count < 2 or self._place.is_remote or self._transport.settings.max_bytes_per_second:
-            return None
-        failed: list[tuple[str, str]] = []
-
-        def work(lines: Iterator[bytes], answer: Callable[[bytes], None]) -> None:
-            self._transport.forked()
-            tally = Tally(lambda size: answer(b"%d" % size))
-            fetcher.tell(tally.add)
-            files = (decode_as(line, MirrorFile) for line in lines)
-            for key, why in each_of(fetcher.small_ones(files), fetcher.fetch, max(1, self._options.threads // count)):
-                answer(json.dumps([key, why[:1000]]).encode())
-            tally.send()
-
-        def heard(answer: bytes) -> None:
-            said = json.loads(answer)
-            if isinstance(said, int):
-                self._watch.moved(said)
-            else:
-                failed.append((said[0], said[1]))
-
-        with missing.open("rb") as lines:
-            if share_out((line.rstrip(b"\n") for line in lines), work, count, heard):
-                return failed
-        there = missing.with_name("left.jsonl")  # what was fetched has its name, and only then
-        with there.open("wb") as left:
-            left.writelines(encode_json(f) + b"\n" for f in _lines(missing) if not self._place.has(f, hashed=True))
-        there.replace(missing)
-        return None
 
     def _kept_sigstore_root(self, before: MirrorRecord | None) -> str:
         """Put Sigstore's trust root there, if one was given, and return the key of the one that the mirror has."""
@@ -369,12 +330,6 @@ def _unchanged(before: MirrorRecord, state: TrustState) -> MirrorResult:
         total_bytes=before.bytes,
         images=list(before.images),
     )
-
-
-def _lines(path: Path) -> Iterator[MirrorFile]:
-    with path.open("rb") as lines:
-        for line in lines:
-            yield decode_as(line, MirrorFile)
 
 
 __all__ = ["create", "place_of", "record_before"]

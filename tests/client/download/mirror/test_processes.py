@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 PROGRAM = """
 import sys
-from sealdex.download.mirror import create, verify
-create._MANY = 1
-create.processes = verify.processes = lambda: 3
+from sealdex.download.mirror import _fetch_all, verify
+_fetch_all._MANY = 1
+_fetch_all.processes = verify.processes = lambda: 3
 from sealdex.cli.main import main
 sys.exit(main())
 """
