@@ -85,7 +85,6 @@ def _address() -> str:
         assert server.stdin is not None
         server.stdin.close()
         server.wait()
-        shutil.rmtree(folder)
 
     atexit.register(end)
     while not os.path.exists(address) and server.poll() is None:  # noqa: PTH110  # it listens before it imports
@@ -106,6 +105,7 @@ def _serve(address: str) -> None:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         if sys.stdin in select.select([listening, sys.stdin], [], [])[0]:
+            shutil.rmtree(Path(address).parent)  # here, since whoever started this may have been killed
             return
         connection, _ = listening.accept()
         if os.fork() == 0:
