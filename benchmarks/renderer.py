@@ -65,11 +65,12 @@ def memory_of(browser: Browser, page: Page) -> Memory:
     for _ in range(_READINGS):
         devtools.send("HeapProfiler.collectGarbage")
         page.wait_for_timeout(_SETTLED_MS)
-        readings.append(max(map(_memory, renderers)))
+        readings.append(max(map(renderer_memory, renderers)))
     return min(readings)  # what was freed is given back a little later
 
 
-def _memory(process: int) -> Memory:
+def renderer_memory(process: int) -> Memory:
+    """Return the memory of a process as it is."""
     said = Path(f"/proc/{process}/smaps_rollup").read_text()
     found = {name: int(kilobytes) for name, kilobytes in re.findall(r"(?m)^(\w+): +([0-9]+) kB", said)}
     private = found["Private_Clean"] + found["Private_Dirty"] + found["Swap"]
