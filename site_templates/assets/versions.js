@@ -22,8 +22,9 @@ async function show(place) {
     pre: row.dataset.version.split("+")[0].includes("-"),
   }));
   const at = known.findIndex((each) => each.version === version);
-  if (at < 0 || known.length < 2) return;
+  if (at < 0) return;
   place.className = "versions";
+  if (known.length < 2) return place.append(say("There is no other release yet."));
   const nav = document.createElement("nav");
   nav.setAttribute("aria-label", say("Releases"));
   const [newer, older] = [known[at - 1], known[at + 1]];

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 from support.browse_registry import PAGES
 from support.browser import Open, both, both_at_length
@@ -46,3 +47,23 @@ def test_two_releases_are_compared(open_page: Open) -> None:
     glance = page.locator("section", has=page.get_by_role("heading", name="At a glance"))
     expect(glance.locator("tr", has_text="Released")).to_have_text("Released10 January 20261 November 2026")
     expect(page.locator("select[name=from]")).to_have_value("1.0.0")
+
+
+_FITS = "(place) => place.getBoundingClientRect().height <= parseFloat(getComputedStyle(place).minHeight) + 0.1"
+"""Whether what a script put there moved nothing: it takes no more than was reserved."""
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_other_releases_are_a_step_away_and_move_nothing_when_they_come(open_page: Open, width: int) -> None:
+    page = open_page("robotics/kalman/1.1.0/", viewport={"width": width, "height": 800})
+    others = page.locator("[data-versions]")
+    expect(others.get_by_role("combobox")).to_have_value("1.1.0")
+    assert others.evaluate(_FITS)
+    others.get_by_role("link", name="Previous").click()
+    page.wait_for_url(re.compile(r"/robotics/kalman/(?!1\.1\.0)[^/]+/$"))
+
+
+def test_an_only_release_is_told_to_be_that(open_page: Open) -> None:
+    others = open_page("edge/full/1.0.0/").locator("[data-versions]")
+    expect(others).to_have_text("There is no other release yet.")
+    assert others.evaluate(_FITS)
