@@ -82,7 +82,7 @@ SEARCH_QUERY = Budget(100, "ms", strict=True)
 SEARCH_NAME_BYTES = Budget(150, "KB")
 """Search 20,000 plugins in the browser by name: page, scripts and rows together, compressed."""
 SEARCH_NAME_MEMORY = Budget(60, "MB")
-"""The same: memory of the renderer after it (PSS), with what Chromium takes for an empty page."""
+"""The same: the renderer's own memory after it (`benchmarks.renderer.Memory`), with what an empty page takes."""
 
 SEARCH_NOT_FIRST = Budget(10, "%")
 """Search real packages by name, on pages and on the command line: how often the meant one isn't first."""

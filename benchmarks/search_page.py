@@ -113,13 +113,13 @@ def sections_of(bench: Bench, what: str, published: Path, texts: Sequence[str]) 
 
 
 def _memory_rows(visits: Sequence[_Visit], empty: Sequence[Memory], budget: Budget | None) -> tuple[Row, ...]:
-    after = Series(tuple(v.memory.proportional for v in visits), "MB")
+    own = Series(tuple(v.memory.own for v in visits), "MB")
     return (
-        Row("renderer, with its share of Chromium (PSS)", after, budget=budget),
+        Row("renderer's own memory", own, budget=budget),
+        Row("the same of an empty page", Series(tuple(each.own for each in empty), "MB")),
+        Row("own memory after all queries", Series(tuple(v.memory_later.own for v in visits), "MB")),
+        Row("with its share of Chromium's files (PSS)", Series(tuple(v.memory.proportional for v in visits), "MB")),
         Row("the same of an empty page", Series(tuple(each.proportional for each in empty), "MB")),
-        Row("renderer, private memory", Series(tuple(v.memory.private for v in visits), "MB")),
-        Row("the same of an empty page", Series(tuple(each.private for each in empty), "MB")),
-        Row("private memory after all queries", Series(tuple(v.memory_later.private for v in visits), "MB")),
     )
 
 
