@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from sealdex.transport._exchange import PacedResponse
+from sealdex.transport._exchange import PacedResponse, TellsAlert
 from sealdex.transport._pace import current_pace
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PacedHttpConnection(_Connecting, HTTPConnection):
     response_class = PacedResponse
 
 
-class PacedHttpsConnection(_Connecting, HTTPSConnection):
+class PacedHttpsConnection(_Connecting, TellsAlert, HTTPSConnection):
     """A connection with TLS. The handshake needs no check: its timeout is one for all of it, and so is a record's."""
 
     response_class = PacedResponse

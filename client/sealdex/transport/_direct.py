@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sealdex import disk
 from sealdex.lazy import regex
-from sealdex.transport._exchange import BrokenError, PacedResponse, Timeouts
+from sealdex.transport._exchange import BrokenError, PacedResponse, TellsAlert, Timeouts
 from sealdex.transport._pace import TooSlowError, current_pace
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def place_of(url: str) -> Place | None:
     return Place(is_tls, found["name"] or found["v6"], port, target if target.startswith("/") else f"/{target}")
 
 
-class _Connection(http.client.HTTPConnection):
+class _Connection(TellsAlert, http.client.HTTPConnection):
     """A connection; encrypted, with a context."""
 
     response_class = PacedResponse

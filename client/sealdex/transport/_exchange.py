@@ -66,6 +66,42 @@ class Response(Protocol):
         """Keep the connection for another request, or drop it if the body wasn't read to its end."""
 
 
+class TellsAlert:
+    """Says why a server ended a connection before the request could be sent; must come before a connection class.
+
+    In TLS 1.3 a client's handshake is over before the server has judged its certificate. A server that refuses it sends
+    an alert and closes. If both arrive before the request goes out, sending fails, though the alert can still be read.
+    """
+
+    sock: Any  # a socket, None before it is connected, or what urllib3 has for TLS in TLS
+
+    def send(self, data: Any) -> None:
+        """Send bytes, as ``http.client.HTTPConnection`` does.
+
+        Raises:
+            OSError: with a server's alert, if it sent one.
+        """
+        try:
+            super().send(data)  # type: ignore[misc]  # a mixin's
+        except TimeoutError:
+            raise
+        except OSError as error:
+            alert = None if self.sock is None else _alert(self.sock)
+            if alert is None:
+                raise
+            raise alert from error
+
+
+def _alert(wire: socket.socket) -> OSError | None:
+    """Return the alert that has arrived on a connection to which nothing can be sent any more."""
+    try:
+        wire.settimeout(0)
+        wire.recv(1)
+    except OSError as error:
+        return error if getattr(error, "reason", None) else None  # of ssl.SSLError alone, which isn't imported for http
+    return None
+
+
 class _PacedStream(io.RawIOBase):
     """A socket's raw stream; checks the pace of its request before each read.
 

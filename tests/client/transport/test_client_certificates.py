@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import http.client
 import logging
+import select
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -109,8 +111,7 @@ class Scene:
     def read(self, server: str, auth: AuthSection | None, name: str = "f") -> bytes:
         section = RegistrySection(url=self.urls[server], root="r", auth=auth)
         credentials = credentials_for({"team": section}, self.folder)
-        # a server that ends the connection may do so before its alert is read: then the request is sent again
-        settings = TransportSettings(ca_bundle=self.folder / "ca.pem", retries=50)
+        settings = TransportSettings(ca_bundle=self.folder / "ca.pem", retries=0)
         with Transport(settings, credentials=credentials, chance=FakeTime().chance) as transport:
             return transport.read(self.urls[server] + name, max_bytes=100).data
 
@@ -150,6 +151,28 @@ def test_missing_wrong_and_expired_are_told_apart(
     assert "[registries.team]" in (caught.value.hint or "")
     if auth is not None:
         assert str(auth.cert_file) in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["f", "f?%2f"], ids=["direct", "normalized"])
+@pytest.mark.parametrize("auth", [None, shown("stranger.pem")], ids=["missing", "stranger"])
+def test_a_refusal_that_comes_before_the_request_is_sent_is_still_read(
+    scene: Scene, auth: AuthSection | None, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = http.client.HTTPConnection.send
+    ended = []
+
+    def late(connection: http.client.HTTPConnection, data: bytes) -> None:
+        poll = select.poll()
+        poll.register(connection.sock, 0)  # its end alone
+        ended.append(poll.poll(60_000))
+        sent(connection, data)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "send", late)
+    with pytest.raises(CredentialsRefusedError) as caught:
+        scene.read("tls1.3", auth, file)
+    assert caught.value.problem == ("missing" if auth is None else "wrong")
+    assert len(ended) == 1
+    assert ended[0]
 
 
 def test_an_encrypted_key_needs_its_passphrase(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
