@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import trustme
 
@@ -45,12 +45,15 @@ class ImageHost:
     """``host/path`` whose headers come a byte at a time, for `TRICKLE_S`."""
     trickled: list[str] = field(default_factory=list)
     """Those of them that were waited for until the end."""
+    trickling: Event = field(default_factory=Event)
+    """Set when the first of them has begun."""
 
     def clear(self) -> None:
         """Forget everything."""
         for each in (self.files, self.headers, self.names):
             each.clear()
         self.trickles.clear()
+        self.trickling.clear()
         for told in (self.asked, self.dialled, self.trickled):
             told.clear()
 
@@ -85,6 +88,7 @@ def image_host() -> Iterator[ImageHost]:
             host.asked.append(key)
             if key in host.trickles:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                host.trickling.set()
                 for _ in range(int(TRICKLE_S / 0.05)):
                     time.sleep(0.05)
                     try:

@@ -27,6 +27,7 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORT = 443
 _CONNECT_S, _READ_S, _ALL_S = 10.0, 15.0, 60.0
+_LOOK_S = 0.5
 _CHUNK_BYTES = 64 * 1024
 _MAX_ADDRESS = 2000
 _HEADERS = {
@@ -143,20 +144,24 @@ class _Connection(urllib3.connection.HTTPSConnection):
 
 @contextmanager
 def _broken_off(until: float) -> Iterator[list[_Connection]]:
-    """Break off the connections that are put into the list, at a time of the monotonic clock."""
+    """Break off the connections that are put into the list, from a time of the monotonic clock on.
+
+    Again and again: one that isn't made yet at that time, or is in the middle of its TLS handshake, can't be.
+    """
     made: list[_Connection] = []
+    done = threading.Event()
 
-    def break_off() -> None:
-        for each in made:
-            each.break_off()
+    def watch() -> None:
+        while not done.wait(_LOOK_S):
+            if time.monotonic() > until:
+                for each in made:
+                    each.break_off()
 
-    timer = threading.Timer(max(0.0, until - time.monotonic()), break_off)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield made
     finally:
-        timer.cancel()
+        done.set()
 
 
 def _asked(

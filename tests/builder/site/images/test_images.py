@@ -6,9 +6,12 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -425,13 +428,38 @@ def test_attack_a_publish_never_fetches(tree: Tree, run: Publish, monkeypatch: p
     assert run().committed
 
 
+def time_is_over_after(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the time that a file may take pass at an event, and not before, however busy this machine is."""
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000 * event.is_set())
+    monkeypatch.setattr(_fetch, "time", clock)
+    monkeypatch.setattr(_fetch, "_LOOK_S", 0.01)
+
+
 def test_attack_a_server_that_sends_headers_byte_by_byte_holds_nobody(
     tree: Tree, host: ImageHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Attack: names an image in a README whose server never comes to an end, and never pauses long enough to time out.
-    monkeypatch.setattr(_fetch, "_ALL_S", 0.5)
+    time_is_over_after(host.trickling, monkeypatch)
     host.trickles.add("img.example/slow.png")
     with pytest.raises(NotFetchedError, match="too slowly"):
         fetch("https://img.example/slow.png", 1000, host.wire)
     assert host.asked == ["img.example/slow.png"]
+    assert host.trickled == []
+
+
+def test_attack_a_server_that_is_reached_when_the_time_is_over_holds_nobody(
+    tree: Tree, host: ImageHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Attack: the same, by who lets connecting take all of the time: what isn't connected can't be broken off.
+    over = Event()
+    time_is_over_after(over, monkeypatch)
+    host.trickles.add("img.example/slow.png")
+
+    def dial(*_: object) -> tuple[str, int]:
+        over.set()
+        time.sleep(0.1)  # for who looks once
+        return "127.0.0.1", host.port
+
+    with pytest.raises(NotFetchedError, match="too slowly"):
+        fetch("https://img.example/slow.png", 1000, replace(host.wire, dial_for_tests=dial))
     assert host.trickled == []
