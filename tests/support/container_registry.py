@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ from support.components import missing
 CHART_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 USER = "kim"
-_READY_S = 60.0
+_PORTS_TRIED = 5
+_MARK = "X-Of-This-Test"
 _SERVICE, _ISSUER = "registry.example", "tokens.example"
 
 
@@ -169,34 +171,41 @@ def container_registry(
                 f"auth:\n  token:\n    realm: {server.url}/token\n    service: {_SERVICE}\n    issuer: {_ISSUER}\n"
                 f"    rootcertbundle: {folder}/tokens.pem\n"
             )
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            host = f"127.0.0.1:{probe.getsockname()[1]}"
-        (folder / "config.yml").write_text(
-            f"version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n"
-            f"    rootdirectory: {folder}/data\nhttp:\n  addr: {host}\n{auth}"
-        )
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([binary, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
-        try:
-            _wait(process, host, folder / "log")
-            yield ContainerRegistry(host, headers, server)
-        finally:
-            process.terminate()
-            process.wait()
+        for _ in range(_PORTS_TRIED):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                host = f"127.0.0.1:{probe.getsockname()[1]}"  # somebody may be quicker, then another is tried
+            mark = secrets.token_hex(8)
+            (folder / "config.yml").write_text(
+                f"version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n"
+                f"    rootdirectory: {folder}/data\n"
+                f"http:\n  addr: {host}\n  headers:\n    {_MARK}: [{mark}]\n{auth}"
+            )
+            with (folder / "log").open("wb") as log:
+                process = subprocess.Popen([binary, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+            try:
+                if _is_ready(process, host, mark):
+                    yield ContainerRegistry(host, headers, server)
+                    return
+            finally:
+                process.terminate()
+                process.wait()
+        raise AssertionError((folder / "log").read_text())
 
 
-def _wait(process: subprocess.Popen[bytes], host: str, log: Path) -> None:
-    name, _, port = host.partition(":")
-    end = time.monotonic() + _READY_S
-    while process.poll() is None and time.monotonic() < end:
+def _is_ready(process: subprocess.Popen[bytes], host: str, mark: str) -> bool:
+    """Wait until it answers, and not somebody else's server."""
+    while process.poll() is None:
         try:
-            socket.create_connection((name, int(port)), timeout=1).close()
-        except OSError:  # noqa: PERF203  # another try is a try in a loop
+            with urllib.request.urlopen(f"http://{host}/v2/") as answer:
+                said = answer.headers
+        except urllib.error.HTTPError as error:  # it wants a password
+            said = error.headers
+        except OSError:
             time.sleep(0.02)  # there is nothing to wait on but the port
-        else:
-            return
-    raise AssertionError(log.read_text())
+            continue
+        return bool(said[_MARK] == mark)
+    return False
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from support.components import missing
 
-_READY_S = 60.0
 _PORTS_TRIED = 5
+_DOCUMENTED = "listen 8080"
 _CONFIGURATION = """
 daemon off;
 worker_processes 1;
@@ -30,21 +30,24 @@ http {{
     uwsgi_temp_path {state}/uwsgi;
     scgi_temp_path {state}/scgi;
     {http}
+}}
+"""
+_SERVER = """
     server {{
         listen 127.0.0.1:{port};
         {server}
     }}
-}}
 """
 
 
 @contextlib.contextmanager
-def nginx(state: Path, *, server: str, http: str = "") -> Iterator[str]:
+def nginx(state: Path, *, server: str | None = None, http: str = "") -> Iterator[str]:
     """Run nginx while the context lasts; yield its address, without a slash at the end.
 
     Args:
         state: a new folder for what it writes.
-        server: directives of its one server.
+        server: directives of its one server; None where ``http`` has it, as a documented file does, whose port 8080 is
+            replaced.
         http: directives above that.
     """
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -58,10 +61,15 @@ def nginx(state: Path, *, server: str, http: str = "") -> Iterator[str]:
     command = [program, "-p", str(state), "-c", str(configuration), "-e", str(state / "error.log")]
     for _ in range(_PORTS_TRIED):
         port = _free_port()
-        configuration.write_text(_CONFIGURATION.format(state=state, user=user, port=port, server=server, http=http))
+        if server is None:
+            assert http.count(_DOCUMENTED) == 1
+            directives = http.replace(_DOCUMENTED, f"listen 127.0.0.1:{port}")
+        else:
+            directives = http + _SERVER.format(port=port, server=server)
+        configuration.write_text(_CONFIGURATION.format(state=state, user=user, http=directives))
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            if _is_ready(process, port):
+            if _is_ready(process, state / "nginx.pid"):
                 yield f"http://127.0.0.1:{port}"
                 return
         finally:
@@ -77,13 +85,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_ready(process: subprocess.Popen[bytes], port: int) -> bool:
-    end = time.monotonic() + _READY_S
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:  # noqa: PERF203  # another try is a try in a loop
-            time.sleep(0.02)  # there is nothing to wait on but the port
-        else:
-            return process.poll() is None  # or somebody else's server has answered
+def _is_ready(process: subprocess.Popen[bytes], pid: Path) -> bool:
+    """Wait until it listens: only then it writes its process id, while an answer may be somebody else's server's."""
+    while process.poll() is None:
+        if pid.exists():
+            return True
+        time.sleep(0.02)
     return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,13 +23,12 @@ from sealdex.trust import TrustedRegistry
 EXAMPLE = REPOSITORY / "docs/examples/nginx-s3.conf"
 
 
-def example(server: S3Server, prefix: str, port: int, log: Path) -> str:
-    """The documented file with what it says to change changed."""
+def example(server: S3Server, prefix: str, log: Path) -> str:
+    """The documented file with what it says to change changed, but for the port."""
     text = EXAMPLE.read_text()
     for said, here in (
         ("127.0.0.1:8333", server.endpoint.removeprefix("http://")),
         ("/acme-plugins/public$", f"/{prefix}$"),
-        ("listen 8080", f"listen 127.0.0.1:{port}"),
         ("/var/log/nginx/registry.log", str(log)),
     ):
         assert said in text
@@ -41,18 +39,14 @@ def example(server: S3Server, prefix: str, port: int, log: Path) -> str:
 @pytest.fixture
 def address(tmp_path: Path, tree: Tree, s3_server: S3Server, s3_uri: str) -> Iterator[str]:
     publish_realm(open_publisher(tree.load(), "public", storage=open_storage(s3_uri, base=tree.root)))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     prefix = s3_uri.removeprefix("s3://").partition("?")[0]
-    conf = example(s3_server, prefix, port, tmp_path / "registry.log")
-    with nginx(tmp_path / "nginx", server="return 404;", http=conf):
-        yield f"http://127.0.0.1:{port}"
+    with nginx(tmp_path / "nginx", http=example(s3_server, prefix, tmp_path / "registry.log")) as address:
+        yield address
 
 
 def ask(address: str, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Send exactly this path, which no library has made tidy."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(address).netloc)
     connection.putrequest(method, path, skip_accept_encoding=True)
     for name, value in headers.items():
         connection.putheader(name.replace("_", "-"), value)

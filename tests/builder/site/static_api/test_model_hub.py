@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import re
-import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,14 +113,11 @@ def hub(request: pytest.FixtureRequest, published: Path, tmp_path_factory: pytes
         with running_server(published) as address:
             yield address
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     text = EXAMPLE.read_text()
     assert text.count("/srv/registry") == 2
-    text = text.replace("/srv/registry", str(published)).replace("listen 8080", f"listen 127.0.0.1:{port}")
-    with nginx(tmp_path_factory.mktemp("nginx") / "state", server="return 404;", http=text):
-        yield f"http://127.0.0.1:{port}"
+    text = text.replace("/srv/registry", str(published))
+    with nginx(tmp_path_factory.mktemp("nginx") / "state", http=text) as address:
+        yield address
 
 
 def test_an_old_node_lists_downloads_checks_and_unpacks(hub: str, tmp_path: Path) -> None:
