@@ -227,8 +227,8 @@ def test_attack_a_first_address_that_hangs_is_waited_for_once(net: Net, tmp_path
             clock=lambda: START,
         )
         assert registry.index(SLACK) is not None
-        asked = len(silent.requests)
         assert registry.index(OTHER) is None
-        assert len(silent.requests) == asked
+        # a request may arrive when nobody waits for its answer any more, so all there ever were are looked at
         assert set(silent.requests) <= {TIMESTAMP, "metadata/2.root.json", "metadata/recent.bundle"}
+        assert len(silent.requests) == len(set(silent.requests))
         held.released.set()

@@ -16,7 +16,6 @@ from benchmarks.load_report import Publish, Run, flatness, newest_at, page, perc
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # some twenty processes, on a machine that may be busy
 def test_a_small_run_has_every_part_and_nothing_goes_wrong(tmp_path: Path) -> None:
     options = Options(
         seconds=2, agents=5, alive=3, rate=1, hosts=1, interval=0.3, publish_every=0.8, faults=0.03, plain_server=True

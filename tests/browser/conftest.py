@@ -15,13 +15,17 @@ from urllib.parse import urljoin
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from support import browse_registry
 from support.browser import ENGINES, Browsers, Open, Watch
 
 from registry_builder.site.preview.server import running_server
 
 HERE = Path(__file__).parent
+PATIENCE_MS = 300_000
+"""What a page may take for a step: pytest ends what hangs, and five seconds are little on a machine with other work."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.hookimpl(trylast=True)
@@ -113,7 +117,7 @@ def open_page(browsers: Browsers, engine: str, site: str, watch: Watch) -> Itera
         else:
             lent.append((page, options))
         watch.over(page.context)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         if path is not None:
             page.goto(urljoin(site, path))
         return page

@@ -97,7 +97,7 @@ def test_a_tree_without_an_end_is_bounded(open_page: Open, site: str) -> None:
     page.goto(f"{site}edge/listed/")
     asked.clear()
     page.get_by_role("button", name="Show what these need in turn").click()
-    expect(page.locator(".tree")).to_be_visible(timeout=30_000)
+    expect(page.locator(".tree")).to_be_visible()
     assert len(asked) <= 2 * 60
     expect(page.locator(".tree")).to_contain_text("(as above)")
     expect(page.locator(".tree")).to_contain_text("(not read further)")

@@ -307,9 +307,9 @@ _INJECT = """async (attacker) => {
     [("chromium", "home"), ("chromium", "plugin"), ("chromium", "search"), ("firefox", "plugin")],
     indirect=["engine"],
 )
-def test_the_policy_stops_what_got_into_a_page(open_page: Open, engine: str, watch: Watch, kind: str) -> None:
+def test_the_policy_stops_what_got_into_a_page(open_page: Open, watch: Watch, kind: str) -> None:
     """The attacker can put any HTML into a page: the policy has to do alone."""
-    page = open_page(PAGES[kind], fresh=engine == "chromium")
+    page = open_page(PAGES[kind], fresh=True)
     with TreeServer({}) as attacker:
         page.evaluate(_INJECT, attacker.url)
         page.wait_for_function(f"new Set(window.stopped).size >= {len(_STOPPED)}")

@@ -10,6 +10,5 @@ from support.places import REPOSITORY
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(540)
 def test_every_block_runs_and_prints_what_the_page_says(tmp_path: Path) -> None:
     run_page((REPOSITORY / "docs" / "air-gap.md").read_text(encoding="utf-8"), tmp_path)

@@ -21,7 +21,6 @@ from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.site.preview.server import running_server
 
 DOCS = REPOSITORY / "docs"
-TIMEOUT_S = 120.0
 
 
 def commands(page: str, program: str) -> list[str]:
@@ -32,7 +31,7 @@ def commands(page: str, program: str) -> list[str]:
 def run(command: str, **environment: str) -> str:
     done = subprocess.run(
         ["bash", "-c", command],
-        env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
+        env={**os.environ, **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -92,7 +91,7 @@ def gateway(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         for process in processes:
             process.terminate()
-        codes = [process.wait(TIMEOUT_S) for process in processes]
+        codes = [process.wait() for process in processes]
     assert codes == [0, 0]
 
 

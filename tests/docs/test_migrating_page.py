@@ -16,7 +16,6 @@ PAGE = (REPOSITORY / "docs" / "migrating.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(540)
 def test_every_block_runs_and_prints_what_the_page_says(tmp_path: Path) -> None:
     run_page(PAGE, tmp_path)
 

@@ -23,8 +23,7 @@ from support.plugin_store import PluginStore
 from sealdex.cli.command_table import COMMANDS
 
 ONE_FILE: dict[str, Any] = runpy.run_path(str(REPOSITORY / "scripts" / "onefile.py"))
-# two installations of all that is carried, on a machine that may have other work
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(540)]
+pytestmark = pytest.mark.slow
 WORKER = "import time\nprint('working', flush=True)\nwhile True: time.sleep(0.05)"
 
 

@@ -14,7 +14,6 @@ GUIDE = (REPOSITORY / "docs" / "private.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(540)  # dozens of commands, on a machine that may have other work
 def test_from_nothing_to_an_installed_private_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gitconfig").write_text("[user]\n\tname = Kim\n\temail = kim@example.org\n", encoding="utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))

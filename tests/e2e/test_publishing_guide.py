@@ -112,7 +112,6 @@ def proxy(server: S3Server) -> Iterator[S3Proxy]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(540)  # fifty commands, on a machine that may have other work
 def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     tmp_path: Path, server: S3Server, proxy: S3Proxy, cloudfront: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +138,7 @@ def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
         words = [word.replace("https://github.com/acme/plugins", (tmp_path / "github").as_uri()) for word in command]
         if command[:3] == ["sealdex", "registry", "add"]:
             words = [word.replace("https://plugins.example.org/", url) for word in words]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
         said[shlex.join(command)] = done.stdout
         if command[:2] == ["sealdex-builder", "init"]:

@@ -37,7 +37,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(command: list[str], folder: Path, replaced: dict[str, str] | None = None) -> str:
     words = [(replaced or {}).get(word, word) for word in command]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -59,7 +59,6 @@ def author(place: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(540)  # many commands, on a machine that may have other work
 def test_the_author_the_agent_the_air_gap_and_python(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = author(place)
     root = str(tree / "trust" / "public" / "1.root.json")
@@ -73,9 +72,7 @@ def test_the_author_the_agent_the_air_gap_and_python(place: Path, monkeypatch: p
 
         python = re.search(r"```python\n(.*?)```", README, re.DOTALL)
         assert python is not None
-        said = subprocess.run(
-            [sys.executable, "-c", python[1]], capture_output=True, text=True, check=True, timeout=60, cwd=place
-        )
+        said = subprocess.run([sys.executable, "-c", python[1]], capture_output=True, text=True, check=True, cwd=place)
         assert said.stdout.strip() == str(installed)
 
         (place / "sealdex.toml").write_text('[plugins]\n"acme/slack" = "*"\n')

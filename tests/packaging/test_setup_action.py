@@ -88,7 +88,7 @@ class Runner:
             }
             command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
             ran = subprocess.run(
-                command, cwd=self.workspace, env=environment, capture_output=True, text=True, check=False, timeout=170
+                command, cwd=self.workspace, env=environment, capture_output=True, text=True, check=False
             )
             self.output += ran.stdout + ran.stderr
             if ran.returncode:

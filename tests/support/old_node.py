@@ -14,8 +14,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-TIMEOUT_S = 60.0
-
 
 class OldNode:
     """`ServicePackageManager` of the design.
@@ -90,7 +88,7 @@ class OldNode:
                 return None
 
         try:
-            with urllib.request.build_opener(Stay).open(f"{self.hub}{path}", timeout=TIMEOUT_S) as answer:
+            with urllib.request.build_opener(Stay).open(f"{self.hub}{path}") as answer:
                 return answer.status, answer.url
         except urllib.error.HTTPError as error:
             return error.code, error.headers.get("Location", "")
@@ -100,7 +98,7 @@ class OldNode:
 
     def _get(self, path: str, **headers: str) -> tuple[bytes, Any]:
         request = urllib.request.Request(f"{self.hub}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        with urllib.request.urlopen(request) as answer:
             return answer.read(), answer.headers
 
 

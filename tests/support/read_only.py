@@ -33,7 +33,6 @@ def run_without_power(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
         preexec_fn=_without_power,  # one call of the system, with the library loaded beforehand
     )
 

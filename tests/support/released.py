@@ -48,7 +48,6 @@ class Released:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
         )
         if expect is not None:
             assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"

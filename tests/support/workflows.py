@@ -318,7 +318,6 @@ class GitHub:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=300,
             )
             done.output += f"$ {step['run']}\n{ran.stdout}{ran.stderr}"
             if output.exists():

@@ -89,7 +89,7 @@ def test_the_same_bytes_give_the_same_bytes_and_say_nothing_of_when_and_where() 
 def test_readers_get_it_encoded_and_the_builder_plain(storage: S3Storage, s3_server: S3Server) -> None:
     assert storage.put_new(KEY, body(TEXT)) is PutOutcome.CREATED
     address = f"{s3_server.endpoint}/{storage.description.removeprefix('s3://')}/{KEY}"
-    with urlopen(address, timeout=30) as answer:
+    with urlopen(address) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == headers_for(KEY)
         assert gzip.decompress(answer.read()) == TEXT

@@ -110,7 +110,7 @@ def answer_with(
 def test_readers_get_the_headers_of_the_key(storage: S3Storage, s3_server: S3Server, key: str) -> None:
     storage.put_mutable(key, body(b"content", key))
     address = f"{s3_server.endpoint}/{storage.description.removeprefix('s3://')}/{key}"
-    with urlopen(address, timeout=30) as answer:
+    with urlopen(address) as answer:
         assert answer.read() == b"content"
         assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == headers_for(key)
         assert answer.headers.get("Content-Disposition") == disposition_for(key)
@@ -129,7 +129,7 @@ def test_a_large_file_goes_in_parts(storage: S3Storage, s3_bucket: str, s3_serve
     assert storage.requests == Counter(HEAD=1, POST=2, PUT=3)
     assert storage.get(KEY, max_bytes=1 << 30).data == large_file.read_bytes()
     address = f"{s3_server.endpoint}/{storage.description.removeprefix('s3://')}/{KEY}"
-    with urlopen(address, timeout=30) as answer:
+    with urlopen(address) as answer:
         assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == headers_for(KEY)
     assert uploads_of(storage, s3_bucket) == []
 

@@ -100,7 +100,6 @@ class Runner:
             capture_output=True,
             text=True,
             check=False,
-            timeout=170,
         )
 
     def packages(self) -> set[str]:

@@ -20,7 +20,7 @@ from registry_builder.source.config import SiteSection
 
 
 def http_get(url: str) -> Any:
-    with urlopen(url, timeout=30) as answer:
+    with urlopen(url) as answer:
         return json.load(answer)
 
 

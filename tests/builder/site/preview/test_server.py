@@ -70,7 +70,7 @@ def base_url(root: Path) -> Iterator[str]:
 
 @pytest.fixture
 def connection(base_url: str) -> Iterator[http.client.HTTPConnection]:
-    with closing(http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=30)) as opened:
+    with closing(http.client.HTTPConnection(urlsplit(base_url).netloc)) as opened:
         yield opened
 
 
@@ -83,7 +83,7 @@ def ask(connection: http.client.HTTPConnection, path: str, *, method: str = "GET
 def ask_raw(base_url: str, target: str) -> bytes:
     """Send a request line as it is, which no HTTP client would, and read until the server closes."""
     host, port = urlsplit(base_url).netloc.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
         reply = b""
         while chunk := connection.recv(1 << 16):
@@ -345,7 +345,7 @@ def test_a_file_replaced_while_it_is_read_stays_the_one_it_was(tmp_path: Path) -
 
 
 def test_many_connections_at_once(base_url: str) -> None:
-    connections = [http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=30) for _ in range(20)]
+    connections = [http.client.HTTPConnection(urlsplit(base_url).netloc) for _ in range(20)]
     for connection in connections:  # all are open and wait for an answer before the first one is read
         connection.request("GET", f"/{ARCHIVE}")
     for connection in reversed(connections):
@@ -370,15 +370,15 @@ def test_answers_go_out_at_once(base_url: str, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_reader_that_leaves_does_not_stop_the_others(base_url: str) -> None:
-    with closing(http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=30)) as leaving:
+    with closing(http.client.HTTPConnection(urlsplit(base_url).netloc)) as leaving:
         leaving.request("GET", f"/{ARCHIVE}")
-    with closing(http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=30)) as staying:
+    with closing(http.client.HTTPConnection(urlsplit(base_url).netloc)) as staying:
         assert ask(staying, f"/{ARCHIVE}")[2] == CONTENT
 
 
 def test_a_stopped_server_closes_its_connections(root: Path) -> None:
     with running_server(root) as url:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(url).netloc)
         ask(connection, "/index.html")
     assert connection.sock.recv(1) == b""
     connection.close()
@@ -413,8 +413,8 @@ def test_a_signal_ends_it_cleanly(root: Path, sent: signal.Signals) -> None:
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc)) as connection:
             assert ask(connection, "/index.html")[0] == HTTPStatus.OK  # and stays open, idle
             process.send_signal(sent)
-            output, errors = process.communicate(timeout=30)
+            output, errors = process.communicate()
     assert (process.returncode, output, errors) == (0, "ended\n", "")
