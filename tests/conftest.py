@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -33,6 +34,11 @@ os.environ.pop("LANGUAGE", None)
 if os.environ.get("LC_ALL"):
     os.environ["LC_ALL"] = "C.UTF-8"
 os.environ["LC_MESSAGES"] = "C"
+
+# Servers of the tests are on this machine, where no proxy of it leads; tests of proxies name their own.
+if any(os.environ.get(name) for each in ("http_proxy", "https_proxy", "all_proxy") for name in (each, each.upper())):
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join((*filter(None, [os.environ.get(name)]), "127.0.0.1", "localhost", "::1"))
 
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")
@@ -72,6 +78,8 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     try:
         with shared_s3_server(folder) as server:
             yield server
+            if hasattr(signal, "setitimer"):  # pytest-timeout's, of this process's last test:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # the others' tests, waited for here, have times of their own
     except WeedMissingError as error:
         if os.environ.get("CI"):
             raise  # a run that is to prove something must not pass by leaving S3 out

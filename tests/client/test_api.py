@@ -302,7 +302,7 @@ def test_a_call_that_waits_for_another_process_ends_when_it_is_cancelled(
     with Client(config, store=store, observer=Waits()) as client, FileLock(path):
 
         def cancel() -> None:
-            assert waiting.wait(20)
+            assert waiting.wait(60)
             client.cancel()
 
         ending = threading.Thread(target=cancel)

@@ -170,7 +170,7 @@ def test_its_ranges_are_those_of_the_format(tmp_path: Path) -> None:
     )
     (tmp_path / "cases.mjs").write_text(script)
     done = subprocess.run(
-        [node(), str(tmp_path / "cases.mjs")], capture_output=True, text=True, check=False, timeout=60
+        [node(), str(tmp_path / "cases.mjs")], capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, json.loads(done.stdout or "null"), done.stderr) == (0, [], "")
 

@@ -34,14 +34,14 @@ http {{
 """
 _SERVER = """
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{tls};
         {server}
     }}
 """
 
 
 @contextlib.contextmanager
-def nginx(state: Path, *, server: str | None = None, http: str = "") -> Iterator[str]:
+def nginx(state: Path, *, server: str | None = None, http: str = "", tls: bool = False) -> Iterator[str]:
     """Run nginx while the context lasts; yield its address, without a slash at the end.
 
     Args:
@@ -49,6 +49,7 @@ def nginx(state: Path, *, server: str | None = None, http: str = "") -> Iterator
         server: directives of its one server; None where ``http`` has it, as a documented file does, whose port 8080 is
             replaced.
         http: directives above that.
+        tls: whether the server speaks TLS, with the certificate that its directives name.
     """
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
@@ -65,12 +66,12 @@ def nginx(state: Path, *, server: str | None = None, http: str = "") -> Iterator
             assert http.count(_DOCUMENTED) == 1
             directives = http.replace(_DOCUMENTED, f"listen 127.0.0.1:{port}")
         else:
-            directives = http + _SERVER.format(port=port, server=server)
+            directives = http + _SERVER.format(port=port, tls=" ssl" if tls else "", server=server)
         configuration.write_text(_CONFIGURATION.format(state=state, user=user, http=directives))
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             if _is_ready(process, state / "nginx.pid"):
-                yield f"http://127.0.0.1:{port}"
+                yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
                 return
         finally:
             process.terminate()

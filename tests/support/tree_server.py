@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 _LONG_AGO = "Sun, 06 Nov 1994 08:49:37 GMT"
-STUCK_S = 20.0
+STUCK_S = 60.0
 """A round that isn't complete after this gets a 404, so that a failing test ends."""
 
 

@@ -14,7 +14,7 @@ def end_of(tmp_path: Path, before: str, *args: str) -> subprocess.CompletedProce
     program = f"import sys, atexit, os, threading\n{before}\n{end}"
     environment = {"SEALDEX_STORE": str(tmp_path / "store"), "SEALDEX_CONFIG": str(tmp_path / "none.toml"), "PATH": ""}
     command = [sys.executable, "-c", program, *args]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
 TOLD = """

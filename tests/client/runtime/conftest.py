@@ -16,5 +16,5 @@ def plugins(tmp_path: Path) -> PluginStore:
 
 @pytest.fixture
 def manager(plugins: PluginStore) -> Iterator[PluginManager]:
-    with PluginManager(plugins.store, load_timeout=20) as made:
+    with PluginManager(plugins.store, load_timeout=120) as made:
         yield made

@@ -62,7 +62,7 @@ class Scene:
             entry_point=f"{sys.executable} prog.py",
             runtime={"kind": "process"},
         )
-        self.manager = PluginManager(plugins.store, load_timeout=20, restarts=restarts, observer=self.observer)
+        self.manager = PluginManager(plugins.store, load_timeout=120, restarts=restarts, observer=self.observer)
         self.manager.register("acme/prog")
         self.manager.init()
 

@@ -137,7 +137,7 @@ def test_the_service_package_runs_with_the_model_it_brought(sealdex: Command) ->
     started = sealdex("run", "speech/echo-service", "--detach", "--port", "0")
     try:
         with urllib.request.urlopen(
-            f"http://127.0.0.1:{started['port']}/say", data=b"hello robot", timeout=10
+            f"http://127.0.0.1:{started['port']}/say", data=b"hello robot", timeout=60
         ) as answer:
             assert json.load(answer) == {"text": "You said: hello colleague"}
         assert started["health"] == "healthy"

@@ -37,10 +37,10 @@ class Plugin:
 """
 BROKEN = "raise OSError('no bus')"
 PROGRAM = f"""#!{sys.executable}
-import json, os, sys, time
+import json, os, sys
 for line in sys.stdin:
     asked = json.loads(line)
-    if asked["method"] == "wait": time.sleep(asked["params"][0])
+    if asked["method"] == "wait": continue
     said = [os.environ.get("STEP"), os.environ["SEALDEX_PLUGIN"]]
     if asked["method"] == "initialize": said = {{"protocol": 1}}
     if "id" in asked: print(json.dumps({{"jsonrpc": "2.0", "id": asked["id"], "result": said}}), flush=True)
@@ -267,7 +267,7 @@ def test_a_program_gets_its_variables_when_it_starts(scene: Scene) -> None:
 def test_time_ends_a_call(scene: Scene, plugin: str, where: str) -> None:
     limit = {"timeout": 0.05}
     version = "1.1.0" if plugin == "acme/told" else "1.0.0"
-    call = {"method": "wait", "params": [30 if plugin == "acme/told" else 0.3], **(limit if where == "call" else {})}
+    call = {"method": "wait", "params": [30], **(limit if where == "call" else {})}  # the program never answers
     asked = {"plugin_id": plugin, "version": version, "stages": {"before": call}}
     result = scene.run(asked, commands=["true"], stages={"before": limit} if where == "stage" else {})
     assert not result.success

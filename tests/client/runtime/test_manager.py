@@ -315,7 +315,7 @@ def test_the_watchers_thread_follows_a_switch(plugins: PluginStore, manager: Plu
         happened.set()
 
     manager.watch(0.01, on_change=on_change)
-    assert happened.wait(30)
+    assert happened.wait(60)
     assert [s.version for s in seen] == ["2.0.0"]
     assert manager.call("acme/greet", "greet", "x") == "2.0.0 hello x!"
 

@@ -116,7 +116,7 @@ def test_a_host_process_serves_them(plugins: PluginStore) -> None:
             manager.init()
             with pytest.raises(PluginError):
                 manager.register("acme/bad")
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=60) as answer:
             text = answer.read().decode()
             told = values(text)
     finally:
@@ -140,7 +140,7 @@ def test_without_prometheus_client_the_extra_is_named(agent: Path, tmp_path: Pat
         "sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "install", "acme/slack", "--metrics-file", str(agent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
     assert "pip install 'sealdex[metrics]'" in done.stderr
     assert not (tmp_path / "store" / "plugins").exists()

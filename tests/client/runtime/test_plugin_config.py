@@ -69,7 +69,7 @@ class Host:
         return kept_config(self.plugins.store, SLACK)
 
     def loaded(self, given: dict[str, Any] | None = None) -> Any:
-        with PluginManager(self.plugins.store, load_timeout=20) as manager:
+        with PluginManager(self.plugins.store, load_timeout=120) as manager:
             manager.register(NAME, config=given)
             manager.init()
             return manager.call(NAME, "ask")

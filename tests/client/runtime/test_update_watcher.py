@@ -107,9 +107,13 @@ def test_in_a_thread_with_a_registry_and_stopped_in_the_middle(tmp_path: Path) -
         watcher = UpdateWatcher(told, config=config, interval=3600, chance=lambda: 0.0)
         assert watcher.start()
         assert held.reached.wait(60)
+        looking = watcher._thread
+        assert looking is not None
         stopping = threading.Thread(target=watcher.stop)
         stopping.start()
+        assert watcher._stopping.wait(60)  # or the answer might come before the end
         held.released.set()
         stopping.join(60)
+        looking.join(60)
         assert not [thread for thread in threading.enumerate() if thread.name == "updates of sealdex"]
         assert len(told.all) == 1

@@ -171,9 +171,9 @@ class TestLock:
         thread = threading.Thread(target=second)
         with cache.lock(DIGEST):
             thread.start()
-            assert waiting.wait(30)
+            assert waiting.wait(60)
             order.append("first")
-        thread.join(30)
+        thread.join(60)
         assert order == ["first", "second"]
 
     def test_of_a_process_that_was_killed_is_free(self, cache: ContentCache) -> None:

@@ -78,7 +78,7 @@ def test_a_killed_holder_holds_nothing_and_leaves_nothing(plugins: PluginStore) 
     with holding(plugins) as process:
         assert holders(plugins.store, TOOL, "1.0.0") == [Holder("service", process.pid)]
         process.kill()
-        process.wait(30)
+        process.wait(60)
         assert holders(plugins.store, TOOL, "1.0.0") == []
     assert not Path(plugins.store.holds_folder(TOOL, "1.0.0")).exists()
 
@@ -99,13 +99,13 @@ def test_who_inherits_a_hold_goes_on_holding_when_its_supervisor_is_killed(plugi
     )
     with holding(plugins, then) as supervisor:
         supervisor.kill()
-        supervisor.wait(30)
+        supervisor.wait(60)
         assert [each.what for each in holders(plugins.store, TOOL, "1.0.0")] == ["service"]
         assert supervisor.stdin is not None
         supervisor.stdin.close()  # which the child reads as well
         assert supervisor.stdout is not None
         assert supervisor.stdout.read() == ""  # the child ends, and closes what it holds in some order
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (left := holders(plugins.store, TOOL, "1.0.0")) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert left == []

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from support.fake_time import FakeTime
 from support.fault_server import FaultServer, Redirect
-from support.nginx_server import _free_port, nginx
+from support.nginx_server import nginx
 
 from sealdex.config.credentials import credentials_for
 from sealdex.config.document import AuthSection, RegistrySection
@@ -67,17 +67,14 @@ class Scene:
             self.urls[name] = self.running[name].url("/team/")
         (folder / "www/team").mkdir(parents=True)
         (folder / "www/team/f").write_bytes(b"data")
-        port = _free_port()
         directives = f"""
-            listen 127.0.0.1:{port} ssl;
             ssl_certificate {folder}/server.pem;
             ssl_certificate_key {folder}/server.key;
             ssl_client_certificate {folder}/ca.pem;
             ssl_crl {crl};
             ssl_verify_client on;
             root {folder}/www;"""
-        stack.enter_context(nginx(folder / "nginx", server=directives))
-        self.urls["nginx"] = f"https://127.0.0.1:{port}/team/"
+        self.urls["nginx"] = f"{stack.enter_context(nginx(folder / 'nginx', server=directives, tls=True))}/team/"
 
     def _split(self, issued: trustme.LeafCert) -> None:
         """Write the good certificate apart from its key, which is encrypted."""

@@ -93,7 +93,7 @@ def asking(*connections: tuple[bytes, ...]) -> Iterator[tuple[_Server, DirectCon
 
 def ask(server: _Server, made: DirectConnections, path: str = "/f", identity: str | None = None) -> Response:
     place = Place(False, "127.0.0.1", server.port, path)
-    return made.get(place, {"User-Agent": "t", "Accept-Encoding": "gzip"}, Timeouts(5, 5), None, identity)
+    return made.get(place, {"User-Agent": "t", "Accept-Encoding": "gzip"}, Timeouts(60, 60), None, identity)
 
 
 def whole(response: Response) -> bytes:

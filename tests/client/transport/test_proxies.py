@@ -16,6 +16,7 @@ import pytest
 import trustme
 from support.fake_time import FakeTime
 from support.fault_server import FaultServer, Status
+from support.ports import nobody_listens
 from support.socks_server import SocksServer
 
 from sealdex.errors import ConfigError, UnavailableError
@@ -58,7 +59,10 @@ class ConnectProxy:
 
     def _answer(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
-            self.asked.append(connection.recv(65536))
+            head = b""
+            while not head.endswith(b"\r\n\r\n") and (more := connection.recv(65536)):
+                head += more  # older Pythons send it line by line
+            self.asked.append(head)
             connection.sendall(b"HTTP/1.1 %d Whatever\r\nProxy-Authenticate: Basic\r\n\r\n" % self._status)
             if self._status != 200:
                 return
@@ -291,11 +295,10 @@ class TestSocks:
     def test_a_proxy_that_is_not_there_is_told(
         self, transport: Transport, time: FakeTime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with FaultServer() as gone:
-            port = gone.port
-        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{port}")
-        with pytest.raises(UnavailableError, match="connection refused"):
-            transport.read("http://127.0.0.2/f", max_bytes=10)
+        with nobody_listens() as port:
+            monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{port}")
+            with pytest.raises(UnavailableError, match="connection refused"):
+                transport.read("http://127.0.0.2/f", max_bytes=10)
         assert sum(time.slept) <= 3.01
 
     def test_without_the_extra_it_is_named(self, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,9 @@ def test_a_trickle_within_two_layers_of_tls_ends_as_well(
     authority.issue_cert("127.0.0.1").configure_cert(context)
 
     def connect(connection: socket.socket) -> None:
-        connection.recv(65536)
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (more := connection.recv(65536)):
+            head += more
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         connection.recv(65536)
 
@@ -248,7 +250,7 @@ def silent() -> Iterator[tuple[str, threading.Event]]:
         thread.start()
         yield f"127.0.0.1:{listening.getsockname()[1]}", reached
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join(20)
+        thread.join(60)
         for each in taken:
             each.close()
 
@@ -258,7 +260,7 @@ PATIENT = TransportSettings(read_timeout=3600, connect_timeout=3600, no_progress
 
 def cancelled_read(url: str, stop: Stop, reached: threading.Event) -> None:
     def cancel() -> None:
-        assert reached.wait(20)
+        assert reached.wait(60)
         stop.cancel()
 
     thread = threading.Thread(target=cancel)
@@ -268,7 +270,7 @@ def cancelled_read(url: str, stop: Stop, reached: threading.Event) -> None:
             with pytest.raises(CancelledError):
                 transport.read(url, max_bytes=1000)
         finally:
-            thread.join(20)
+            thread.join(60)
 
 
 def test_a_cancelled_request_ends_while_a_server_says_nothing(silent: tuple[str, threading.Event]) -> None:

@@ -30,6 +30,7 @@ from support.fault_server import (
     Silence,
     Status,
 )
+from support.ports import nobody_listens
 
 from sealdex.errors import ConfigError, UnavailableError
 from sealdex.transport import (
@@ -196,9 +197,7 @@ class TestRetries:
         assert [round(delay, 1) for delay in time.slept[:7]] == [0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
 
     def test_a_refused_connection_is_told_without_the_secrets_of_the_address(self, transport: Transport) -> None:
-        with FaultServer() as gone:
-            port = gone.port
-        with pytest.raises(UnavailableError, match="connection refused") as caught:
+        with nobody_listens() as port, pytest.raises(UnavailableError, match="connection refused") as caught:
             transport.read(f"http://127.0.0.1:{port}/f?X-Amz-Signature=hush", max_bytes=10)
         assert "hush" not in str(caught.value)
         assert "hush" not in str(caught.value.subject)
@@ -234,10 +233,12 @@ class TestRetries:
             never.failed(TransientError("broke"))
 
     def test_a_host_that_never_answered_is_given_up_soon(self, time: FakeTime) -> None:
-        with FaultServer() as gone:
-            url = gone.url("/f")
-        with Transport(chance=time.chance) as transport, pytest.raises(UnavailableError, match="refused") as caught:
-            transport.read(url, max_bytes=10)
+        with (
+            nobody_listens() as port,
+            Transport(chance=time.chance) as transport,
+            pytest.raises(UnavailableError, match="refused") as caught,
+        ):
+            transport.read(f"http://127.0.0.1:{port}/f", max_bytes=10)
         assert sum(time.slept) == pytest.approx(3, abs=0.01)
         assert len(time.slept) > 2
         assert "registry list" in str(caught.value.hint)
@@ -252,7 +253,7 @@ class TestRetries:
             with FaultServer() as server:
                 transport.read(server.put("/f", DATA), max_bytes=10_000)
             transport.close()  # drops the connection, which may outlive the server's port
-            with pytest.raises(UnavailableError):
+            with nobody_listens(server.port), pytest.raises(UnavailableError):
                 transport.read(server.url("/f"), max_bytes=10_000)
         assert sum(time.slept) == pytest.approx(60, abs=0.01)
 

@@ -48,7 +48,7 @@ def config(registry: PluginRegistry, server: TreeServer, tmp_path: Path) -> Conf
 
 
 def wait_for(server: TreeServer, requests: list[str]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while sorted(server.requests) != requests and time.monotonic() < until:
         time.sleep(0.01)
     assert sorted(server.requests) == requests

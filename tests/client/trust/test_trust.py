@@ -334,10 +334,10 @@ def test_a_bundle_that_hangs_is_not_waited_for(scene: Scene, monkeypatch: pytest
             assert scene.newest() == "1.0.0"
             # what the bundle would have brought was asked for: nobody waited until it came after all
             assert scene.repository.key("snapshot") in scene.server.requests
-            assert held.reached.wait(20)
+            assert held.reached.wait(60)
             for thread in [each for each in threading.enumerate() if each.name == "recent.bundle"]:
                 assert thread.daemon
-                thread.join(20)  # it isn't waited for by its server any more either
+                thread.join(60)  # it isn't waited for by its server any more either
                 assert not thread.is_alive()
     finally:
         held.released.set()

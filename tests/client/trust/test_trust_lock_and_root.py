@@ -67,11 +67,11 @@ def test_a_run_waits_for_another_process_and_says_so(scene: Scene, how_it_ends: 
     thread = threading.Thread(target=lambda: found.append(registry.index(SLACK)))
     try:
         thread.start()
-        assert waiting.wait(20)
+        assert waiting.wait(60)
         if how_it_ends == "is killed":
             holder.kill()
         holder.communicate("\n")
-        thread.join(20)
+        thread.join(60)
     finally:
         holder.kill()
         holder.wait()
@@ -119,7 +119,7 @@ def test_threads_may_share_a_registry(scene: Scene) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len([f for f in found if f is not None]) == len(asked)
     assert scene.server.requests.count(TIMESTAMP) == 1
 

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from sealdex.errors import UnavailableError, UsageError
 
 _BACKLOG = 128
 _OWNER_ALONE = 0o177
+_MAX_PATH_BYTES = 107 if sys.platform == "linux" else 103
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,14 @@ def make_room(path: Path) -> None:
 
     Raises:
         UnavailableError: another gateway listens there, the folder doesn't exist, or something else is there.
+        UsageError: the path is longer than the system allows for sockets.
     """
+    if len(os.fsencode(path)) > _MAX_PATH_BYTES:
+        raise UsageError(
+            f"the path of a socket has at most {_MAX_PATH_BYTES} bytes, and {path} has {len(os.fsencode(path))}",
+            untouched="nothing was started",
+            hint="give a shorter one: --http unix:PATH, --grpc unix:PATH",
+        )
     if not path.parent.is_dir():
         raise UnavailableError(f"there is no folder {path.parent} for the socket", subject=str(path))
     try:
@@ -109,7 +118,7 @@ def listen(address: Address) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        UnavailableError: the address is in use.
+        UnavailableError: the address is in use. UsageError: the path is too long for a socket.
     """
     if address.path is not None:
         make_room(address.path)

@@ -16,6 +16,7 @@ import os
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sealdex.errors import SealdexError
@@ -23,7 +24,7 @@ from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import PluginStatus
 from sealdex.runtime.process._backoff import BackOff, FailureRow
 from sealdex.runtime.process._group import end_group
-from sealdex.runtime.services._plan import ServicePlan
+from sealdex.runtime.services._plan import ServicePlan, is_taken
 from sealdex.runtime.services._process import Event, Events, ServiceProcess
 from sealdex.runtime.services._report import Report, first_state
 from sealdex.runtime.services._store_view import Surroundings
@@ -33,6 +34,7 @@ from sealdex.runtime.services.state import (
 )
 
 _ALIVE_S = 0.2
+_PORTS_TRIED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +264,31 @@ class Supervisor:
     def _start(self, plan: ServicePlan) -> ServiceProcess:
         """Start it, and wait until it is healthy; then it is the running service.
 
+        A port that was chosen here is free when it is chosen; whoever takes it before the service does costs a try.
+
         Raises:
             PluginError: it could not be started, exited, or was not healthy in time; it was stopped again.
         """
+        for _ in range(_PORTS_TRIED - 1):
+            try:
+                return self._start_once(plan)
+            except PluginError:  # noqa: PERF203  # three tries
+                elsewhere = self._elsewhere(plan)
+                if elsewhere is None:
+                    raise
+                plan = elsewhere
+        return self._start_once(plan)
+
+    def _elsewhere(self, plan: ServicePlan) -> ServicePlan | None:
+        """Plan it on another port, if its own was chosen here and somebody else has it now."""
+        if plan.wish.port != 0 or plan.port is None or not is_taken(plan.port):
+            return None
+        self._report.say(f"port {plan.port} was taken by another process; trying another port")
+        with suppress(SealdexError):
+            return self._surroundings.plan_other(plan, plan.version)
+        return None
+
+    def _start_once(self, plan: ServicePlan) -> ServiceProcess:
         process = ServiceProcess(plan, self._surroundings.hold(plan), self._printed, self._events)
         is_beside = bool(self._running)
         self._running.append(process)

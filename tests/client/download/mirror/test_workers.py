@@ -17,11 +17,11 @@ def test_what_still_waits_is_not_fetched_once_the_run_is_interrupted() -> None:
     def fetch(file: MirrorFile) -> None:
         done.append(file.key)
         begun.set()
-        assert goes_on.wait(20)
+        assert goes_on.wait(60)
 
     def files() -> Iterator[MirrorFile]:
         yield MirrorFile("first", "0" * 64, 1, None, "")
-        assert begun.wait(20)
+        assert begun.wait(60)
         yield MirrorFile("second", "0" * 64, 1, None, "")
         threading.Timer(0.05, goes_on.set).start()
         raise KeyboardInterrupt

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,7 +59,7 @@ class _Unix(http.client.HTTPConnection):
 class Scene:
     """A registry in a folder, a host with a store, and its gateway on loopback and on a Unix socket."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sockets: Path) -> None:
         self.folder = folder
         self.registry = PluginRegistry()
         self.registry.release(SMALL, "1.0.0", {"slack.py": b"SEND = 1\n"})
@@ -73,7 +74,7 @@ class Scene:
         self.published = folder / "published"
         url = self.registry.write(self.published)
         (folder / "config.toml").write_text(f'[registries.public]\nurl = "{url}"\nroot = "root.json"\n')
-        self.socket = folder / "gateway.sock"
+        self.socket = sockets / "gateway.sock"
         self.port = self.grpc_port = 0
 
     def config(self, store: str = "store") -> Any:
@@ -114,8 +115,22 @@ def _ask(
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    made = Scene(tmp_path_factory.mktemp("gw"))
+def module_sockets() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets, wherever the tests' own folders are."""
+    with tempfile.TemporaryDirectory(prefix="gw-", dir="/tmp") as folder:  # with a random name
+        yield Path(folder)
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """The same for one test."""
+    with tempfile.TemporaryDirectory(prefix="gw-", dir="/tmp") as folder:  # with a random name
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, module_sockets: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path_factory.mktemp("gw"), module_sockets)
     with Client(made.config()) as client:
         host = Host(client, refresh=0.0)
         unix = Addresses(Address(made.socket), None)
@@ -363,34 +378,47 @@ def test_attack_an_uploaded_file_is_not_installed(scene: Scene, parts: str) -> N
     assert nothing_installed(scene)
 
 
-def test_attack_a_socket_is_its_owner_s_alone(scene: Scene, tmp_path: Path) -> None:
+def test_attack_a_socket_is_its_owner_s_alone(scene: Scene, sockets: Path) -> None:
     assert stat.S_IMODE(scene.socket.stat().st_mode) == 0o600
     before = os.umask(0)
     try:
         with Client(scene.config("other")) as client:
-            wanted = Addresses(Address(tmp_path / "h.sock"), Address(tmp_path / "g.sock"))
+            wanted = Addresses(Address(sockets / "h.sock"), Address(sockets / "g.sock"))
             with running_gateway(Host(client), wanted):
-                assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("*.sock")} == {0o600}
+                assert {stat.S_IMODE(path.stat().st_mode) for path in sockets.glob("*.sock")} == {0o600}
                 with pytest.raises(UnavailableError, match="another program"):
-                    listen(Address(tmp_path / "h.sock"))
+                    listen(Address(sockets / "h.sock"))
                 with (
                     pytest.raises(UnavailableError, match="another program"),
-                    running_gateway(Host(client), Addresses(None, Address(tmp_path / "g.sock"))),
+                    running_gateway(Host(client), Addresses(None, Address(sockets / "g.sock"))),
                 ):
                     pass
     finally:
         os.umask(before)
-    assert not list(tmp_path.glob("*.sock"))
+    assert not list(sockets.glob("*.sock"))
     with socket.socket(socket.AF_UNIX) as killed:  # what a killed gateway leaves behind is no obstacle; a file is
-        killed.bind(str(tmp_path / "h.sock"))
-    listen(Address(tmp_path / "h.sock")).close()
-    (tmp_path / "file").write_text("kept")
+        killed.bind(str(sockets / "h.sock"))
+    listen(Address(sockets / "h.sock")).close()
+    (sockets / "file").write_text("kept")
     with pytest.raises(UnavailableError, match="not a socket"):
-        listen(Address(tmp_path / "file"))
-    assert (tmp_path / "file").read_text() == "kept"
+        listen(Address(sockets / "file"))
+    assert (sockets / "file").read_text() == "kept"
 
 
-def test_attack_a_document_that_is_not_signed_is_not_answered(scene: Scene, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_a_path_that_is_too_long_for_a_socket_is_said_to_be(scene: Scene, sockets: Path, kind: str) -> None:
+    path = sockets / ("é" * 60)
+    wanted = Addresses(Address(path), None) if kind == "http" else Addresses(None, Address(path))
+    with (
+        pytest.raises(UsageError, match=rf"at most 10[37] bytes, and .*é has {len(os.fsencode(path))}"),
+        Client(scene.config("long")) as client,
+        running_gateway(Host(client), wanted),
+    ):
+        pass
+    assert not path.exists()
+
+
+def test_attack_a_document_that_is_not_signed_is_not_answered(scene: Scene, sockets: Path) -> None:
     """Who can write to the registry's store changes the index document, then the file itself."""
     [index] = (scene.published / "targets/index/acme").glob("*.slack.json")
     [artifact] = (scene.published / "plugins/acme/slack/1.1.0").glob("*.zip")
@@ -399,11 +427,11 @@ def test_attack_a_document_that_is_not_signed_is_not_answered(scene: Scene, tmp_
         path.write_bytes(data.replace(b"1.1.0", b"6.6.6") if path == index else data[:-1] + b"!")
         try:
             with Client(scene.config(f"fresh-{number}")) as client:
-                wanted = Addresses(Address(tmp_path / f"{number}.sock"), parse_address("127.0.0.1:0"))
+                wanted = Addresses(Address(sockets / f"{number}.sock"), parse_address("127.0.0.1:0"))
                 with running_gateway(Host(client), wanted) as found:
                     other = Scene.__new__(Scene)
                     assert found.grpc is not None
-                    other.grpc_port, other.socket = found.grpc.port, tmp_path / f"{number}.sock"
+                    other.grpc_port, other.socket = found.grpc.port, sockets / f"{number}.sock"
                     answer = other.call("agent.v1.Agent", "DownloadPlugin", plugin_id=SMALL)
                     assert (answer.success, answer.plugin_data) == (False, b"")
                     done = other.ask_unix(*INSTALL)
@@ -501,9 +529,9 @@ def test_other_commands_import_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_a_socket_whose_program_is_busy_or_anothers_is_left_where_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "gateway.sock"
+    path = sockets / "gateway.sock"
     with socket.socket(socket.AF_UNIX) as busy:
         busy.bind(str(path))
         busy.listen(0)

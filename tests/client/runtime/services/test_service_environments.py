@@ -15,7 +15,7 @@ from sealdex.runtime.services.supervisor import RestartPolicy
 from sealdex.store.transaction import remove_versions
 
 ECHO = PluginId("speech", "echo")
-QUICK = RestartPolicy(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
+QUICK = RestartPolicy(health=120, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
 
 
 def wheel(folder: Path) -> None:

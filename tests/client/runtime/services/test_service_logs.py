@@ -50,7 +50,7 @@ def test_following_a_log_ends_with_the_service(plugins: PluginStore) -> None:
     log.write("last")
     log.close()
     lock.release()
-    thread.join(30)
+    thread.join(60)
     assert seen[-1] == "last"
     assert "before" not in seen
 

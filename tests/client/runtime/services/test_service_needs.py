@@ -12,6 +12,7 @@ from support.service_commands import Command
 from sealdex.cli.main import main
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
+from sealdex.runtime.services._plan import free_port
 from sealdex.runtime.services.dependencies import in_stopping_order, needed_services, see_to, unmet
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
 from sealdex.runtime.services.supervisor import RestartPolicy
@@ -62,7 +63,9 @@ def test_it_can_be_started_alone(plugins: PluginStore, sealdex: Command) -> None
 
 
 def test_what_depends_on_a_service_that_does_not_start_is_not_started(plugins: PluginStore, sealdex: Command) -> None:
-    service(plugins, BASE, source="raise SystemExit('no disk')")
+    # without a check it would run where it took its time to fail
+    checked = {"port": free_port(), "health_check": {"endpoint": "/health"}}
+    service(plugins, BASE, source="raise SystemExit('no disk')", **checked)
     service(plugins, APP, BASE)
     code, said = sealdex("run", "speech/app", "--detach")
     assert code == 1

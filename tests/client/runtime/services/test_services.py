@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,7 +34,7 @@ from sealdex.store.manifests import installed_manifest
 
 EXAMPLE = REPOSITORY / "examples" / "plugins" / "speech" / "echo-service" / "src"
 ECHO = PluginId("speech", "echo")
-QUICK = RestartPolicy(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
+QUICK = RestartPolicy(health=120, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
 
 SERVER = """
 import http.server, os, signal, sys
@@ -96,7 +97,7 @@ class Run:
             return next((s for s in self.states if (s.state, s.restarts) == (state, restarts)), None)
 
         with self._changed:
-            assert self._changed.wait_for(reached, 30), (self.states, self.lines)
+            assert self._changed.wait_for(reached, 120), (self.states, self.lines)
             found = reached()
         assert found is not None
         return found
@@ -104,14 +105,14 @@ class Run:
 
 def has_ended(pid: int) -> bool:
     """Wait for the end of a process that was killed: the kernel may take a moment over it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (goes_on := process_identity(pid) is not None) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not goes_on
 
 
 def get(port: int | None, path: str) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         status: int = answer.status
         return status
 
@@ -185,7 +186,7 @@ def test_the_example_runs_from_its_folder_with_its_model(plugins: PluginStore) -
     )
     with Run(plugins) as running:
         port = running.until("running").port
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/say", data=b"hello robot", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/say", data=b"hello robot", timeout=60) as answer:
             assert json.load(answer) == {"text": "You said: hello colleague"}
         assert Services(plugins.store).list()[0].state == "running"
     assert running.error is None
@@ -207,10 +208,13 @@ def test_it_is_started_again_when_it_fails(plugins: PluginStore) -> None:
 
 
 def test_it_is_given_up_after_so_many_failures(plugins: PluginStore) -> None:
-    marker = "import pathlib, sys\np = pathlib.Path(sys.argv[0]).parent.parent / 'mark'\n"
-    once = f"{marker}if p.exists(): sys.exit('no more')\np.touch()\nimport time; time.sleep(0.5); sys.exit(4)"
+    mark = Path(plugins.store.root, "mark")
+    once = f"import pathlib, sys, time\np = pathlib.Path({str(mark)!r})\nif p.exists(): sys.exit('no more')\n"
+    once += "while not p.exists(): time.sleep(0.01)\nsys.exit(4)"
     echo(plugins, once, health_check=None, command=[sys.executable, "serve.py"])
     with Run(plugins, port=None) as running:
+        running.until("running")
+        mark.touch()
         assert running.until("failed", restarts=3).error
     assert "failed 4 times in a row" in str(running.error)
 
@@ -264,6 +268,23 @@ def test_a_taken_port_is_told_before_anything_is_started(plugins: PluginStore) -
             services.start(services.plan(ECHO, port=0))
 
 
+@pytest.mark.parametrize("when", ["before the start", "before the service listens"])
+def test_a_port_of_our_choice_that_somebody_takes_first_is_given_up_for_another(
+    plugins: PluginStore, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo(plugins)
+    running = Run(plugins)
+    port = running.supervisor._plan.port
+    assert port is not None
+    if when == "before the service listens":
+        monkeypatch.setattr("sealdex.runtime.services._process.is_taken", lambda _: False)
+    with socket.create_server(("127.0.0.1", port)), running:
+        state = running.until("running")
+        assert state.port not in {None, port}
+        assert get(state.port, "/health") == 200
+        assert Services(plugins.store).list()[0].port == state.port
+
+
 STUBBORN = """
 import os, signal, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c",
@@ -279,7 +300,7 @@ def test_stopping_asks_first_and_takes_the_whole_group(plugins: PluginStore) -> 
     with Run(plugins, port=None) as running:
         running.until("running")
         with running._changed:
-            assert running._changed.wait_for(lambda: {"deaf"} <= set(running.lines) and len(running.lines) > 1, 30)
+            assert running._changed.wait_for(lambda: {"deaf"} <= set(running.lines) and len(running.lines) > 1, 120)
         child = int(next(line for line in running.lines if line.startswith("child")).split()[1])
         assert process_identity(child) is not None
     assert "ending" in running.lines
@@ -310,8 +331,10 @@ def test_detach_ps_logs_stop(plugins: PluginStore, sealdex: Callable[..., Any]) 
         assert started["state"] == "running"
         assert get(started["port"], "/health") == 200
         assert [(s["plugin"], s["state"]) for s in sealdex("ps")["services"]] == [("speech/echo", "running")]
-        lines = sealdex("logs", "speech/echo")["lines"]
-        assert any(line.endswith(f" listening {started['port']}") for line in lines)
+        said, until = f" listening {started['port']}", time.monotonic() + 60
+        while not any(line.endswith(said) for line in sealdex("logs", "speech/echo")["lines"]):
+            assert time.monotonic() < until  # it is healthy, and what it printed is on its way
+            time.sleep(0.01)
         with pytest.raises(AssertionError, match="already running"):
             sealdex("run", "speech/echo", "--detach", "--port", "0")
     finally:
@@ -368,7 +391,7 @@ def test_attack_a_state_file_that_names_a_stranger_ends_nobody(plugins: PluginSt
         end_group(stranger.pid, "another time", "SEALDEX_PLUGIN=speech/echo", 0)
         assert stranger.stdin is not None
         stranger.stdin.close()
-        assert stranger.wait(10) == 0
+        assert stranger.wait(60) == 0
 
 
 def test_ctrl_c_ends_a_service_in_the_foreground(plugins: PluginStore) -> None:
@@ -383,7 +406,7 @@ def test_ctrl_c_ends_a_service_in_the_foreground(plugins: PluginStore) -> None:
         pid = int(re.findall(r"process (\d+)", line)[0])
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert "is stopped" in rest
     assert has_ended(pid)
 

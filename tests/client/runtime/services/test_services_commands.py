@@ -38,7 +38,7 @@ def worker(plugins: PluginStore, plugin: str = "speech/echo", source: str = WORK
 
 
 def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -101,7 +101,7 @@ def test_two_starts_at_once_run_one_service(plugins: PluginStore, sealdex: Comma
     worker(plugins)
     command = [*SEALDEX, "run", "speech/echo", "--detach", "--json", "--store", plugins.store.root]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate(timeout=60) for process in started]
+    said = [process.communicate(timeout=120) for process in started]
     codes = sorted(process.returncode for process in started)
     assert codes == [0, 1, 1], said
     assert sum("already running" in out + err for out, err in said) == 2
@@ -183,7 +183,7 @@ def test_the_second_ctrl_c_ends_it_at_once(plugins: PluginStore) -> None:
         process.send_signal(signal.SIGINT)
         until(lambda: "it was asked to stop" in "".join(ServiceFolder(plugins.store, ECHO).last_lines(100)))
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     until(lambda: process_identity(pid) is None)
 
 
@@ -193,7 +193,7 @@ def test_a_closed_terminal_ends_it_too(plugins: PluginStore) -> None:
         until(lambda: Services(plugins.store).list()[0].state == "running")
         pid = Services(plugins.store).list()[0].pid
         process.send_signal(signal.SIGHUP)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert pid is not None
     until(lambda: process_identity(pid) is None)
 
@@ -209,7 +209,7 @@ def test_who_watches_may_leave_and_the_service_goes_on(plugins: PluginStore) -> 
         log = Path(plugins.store.run_folder(ECHO), "log")
         until(lambda: log.exists() and log.stat().st_size > 2_000_000)  # far more than any pipe holds
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
     until(lambda: not ServiceFolder(plugins.store, ECHO).is_supervised())
 
 
@@ -260,7 +260,7 @@ def test_attack_a_supervisor_of_the_same_id_is_not_signalled(plugins: PluginStor
         thread.start()
         time.sleep(0.3)  # some looks of `stop`; on a slow machine fewer, which only tests less
         lock.release()
-        thread.join(30)
+        thread.join(60)
         assert stranger.poll() is None
         assert stranger.stdin is not None
         stranger.stdin.close()

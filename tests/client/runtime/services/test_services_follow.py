@@ -27,7 +27,7 @@ from sealdex.store.transaction import remove_versions
 
 ECHO = PluginId("speech", "echo")
 QUICK = RestartPolicy(
-    health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3, health_interval=0.01, look_interval=0.01
+    health=120, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3, health_interval=0.01, look_interval=0.01
 )
 
 SERVER = """
@@ -89,7 +89,7 @@ class Scene:
             return next((state for state in self.states[first:] if what(state)), None)
 
         with self._changed:
-            assert self._changed.wait_for(found, 60), self.states
+            assert self._changed.wait_for(found, 120), self.states
             state = found()
         assert state is not None
         return state
@@ -119,7 +119,7 @@ def scene(plugins: PluginStore, tmp_path: Path) -> Scene:
 
 
 def version_at(port: int | None) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=60) as answer:
         text: str = answer.read().decode()
         return text
 
@@ -136,7 +136,7 @@ def test_on_a_port_of_its_own_choice_the_new_one_is_well_before_the_old_one_ends
         assert second.port != first.port
         assert version_at(second.port) == "1.1.0"
         assert [s.state for s in scene.states] == ["starting", "running", "running"]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while holders(scene.plugins.store, ECHO, "1.0.0") and time.monotonic() < deadline:
             time.sleep(0.01)
         remove_versions(scene.plugins.store, "uninstall", {ECHO: ("1.0.0",)})
@@ -200,7 +200,7 @@ def test_one_that_does_not_follow_stays_and_its_version_is_held(scene: Scene) ->
 def test_a_version_that_comes_into_use_while_the_old_one_keeps_failing_is_taken(
     plugins: PluginStore, tmp_path: Path
 ) -> None:
-    policy = RestartPolicy(health=30, grace=5, first_delay=1000, longest_delay=1000, look_interval=0.01)
+    policy = RestartPolicy(health=120, grace=5, first_delay=1000, longest_delay=1000, look_interval=0.01)
     scene = Scene(plugins, tmp_path, policy)
     scene.install("1.0.0", SERVER + "\n")
     with scene.run():
@@ -240,7 +240,7 @@ def test_one_that_is_unhealthy_several_times_in_a_row_is_started_again(scene: Sc
 
 
 def test_one_that_gets_well_in_time_is_left_alone(plugins: PluginStore, tmp_path: Path) -> None:
-    policy = RestartPolicy(health=30, grace=5, health_interval=0.01, health_retries=1_000_000)
+    policy = RestartPolicy(health=120, grace=5, health_interval=0.01, health_retries=1_000_000)
     scene = Scene(plugins, tmp_path, policy)
     scene.install("1.0.0")
     with scene.run():
