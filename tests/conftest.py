@@ -40,6 +40,17 @@ if any(os.environ.get(name) for each in ("http_proxy", "https_proxy", "all_proxy
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join((*filter(None, [os.environ.get(name)]), "127.0.0.1", "localhost", "::1"))
 
+# What else this machine tells programs is none of the tests' business: those that want something of it set it.
+_OF_THE_MACHINE = ("ACTIONS_", "AWS_", "GH_", "GIT_", "GITHUB_", "RUNNER_", "XDG_")
+_OF_TERMINALS = {"CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR"}
+for name in [each for each in os.environ if each.startswith(_OF_THE_MACHINE) or each in _OF_TERMINALS]:
+    del os.environ[name]
+os.environ |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "GIT_CONFIG_GLOBAL"), os.devnull)
+os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "GIT_CONFIG_NOSYSTEM": "1", "TERM": "xterm"}
+# but for whose checkout this is: git reads none of somebody else's, unless it is told to
+os.environ |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+os.umask(0o022)
+
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")
 settings.load_profile("ci" if os.environ.get("CI") else "local")

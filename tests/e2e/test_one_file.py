@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import time
 import venv
 import zipfile
 from pathlib import Path
@@ -97,7 +98,8 @@ def test_a_service_runs_in_the_background(host: Host, tmp_path: Path) -> None:
         assert started["state"] == "running"
         command = Path(f"/proc/{started['supervisor']}/cmdline").read_bytes().split(b"\0")
         assert os.fsencode(host.file) in command
-        assert "working" in host("logs", "speech/echo")
+        while "working" not in host("logs", "speech/echo"):
+            time.sleep(0.05)  # it runs as soon as it is started, and says so a little later
     finally:
         host("stop", "speech/echo")
     (state,) = json.loads(host("ps", "--json"))["services"]

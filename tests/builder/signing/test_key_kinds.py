@@ -45,9 +45,12 @@ def check_in_a_process_of_its_own(tree: Tree, key: str) -> None:
     assert key in {name for role in json.loads(done.stdout)["roles"] for name in role["able"]}
 
 
-@pytest.fixture
-def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The label of a fresh token that holds a P-256 key with id 2."""
+@pytest.fixture(scope="session")
+def made_token(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """The label of a token that holds a P-256 key with id 2, and the variables by which the library finds it.
+
+    One for the process: the library reads its configuration once, and sees no token that is made later.
+    """
     util, tool = program("softhsm2-util", SETUP), program("pkcs11-tool", SETUP)
     if find_spec("pkcs11") is None:
         missing("python-pkcs11", SETUP)
@@ -55,20 +58,25 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if module is None:
         missing("libsofthsm2.so", SETUP)
     assert module is not None
-    # the library reads its configuration once a process, so all tokens of a process share a folder
-    folder = Path(os.environ.setdefault("SEALDEX_TEST_TOKENS", str(tmp_path / "tokens")))
-    folder.mkdir(exist_ok=True)
+    folder = tmp_path_factory.mktemp("tokens")
     config = folder / "softhsm2.conf"
     config.write_text(f"directories.tokendir = {folder}\nobjectstore.backend = file\nlog.level = ERROR\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(config))
-    monkeypatch.setenv("PYKCS11LIB", module)
-    monkeypatch.setenv("SEALDEX_KEY_PASSPHRASE", PIN)
-    label = f"sealdex-{tmp_path.name}"[:32]
+    variables = {"SOFTHSM2_CONF": str(config), "PYKCS11LIB": module, "SEALDEX_KEY_PASSPHRASE": PIN}
+    label = "sealdex-test"
     for command in (
         [util, "--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", PIN],
         [tool, "--module", module, "--token-label", label, "--login", "--pin", PIN, *GENERATE],
     ):
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **variables})
+    return label, variables
+
+
+@pytest.fixture
+def token(made_token: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The token's label; the variables are in the environment."""
+    label, variables = made_token
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     return label
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import signal
@@ -377,13 +378,16 @@ def test_a_reader_that_leaves_does_not_stop_the_others(base_url: str) -> None:
 
 
 def test_a_stopped_server_closes_its_connections(root: Path) -> None:
-    with running_server(root) as url:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc)
-        ask(connection, "/index.html")
-    assert connection.sock.recv(1) == b""
-    connection.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30)
+    answered = []
+    for _ in range(3):  # somebody else may take its port at once
+        with running_server(root) as url:
+            connection = http.client.HTTPConnection(urlsplit(url).netloc)
+            ask(connection, "/index.html")
+        assert connection.sock.recv(1) == b""
+        connection.close()
+        with socket.socket() as later:
+            answered.append(later.connect_ex(("127.0.0.1", urlsplit(url).port or 0)) != errno.ECONNREFUSED)
+    assert not all(answered)
 
 
 def test_no_folder_no_server(tmp_path: Path) -> None:
