@@ -16,6 +16,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -76,6 +77,13 @@ def _forget_secrets() -> Iterator[None]:
     """Let a test's secrets go with it: 1234, the PIN of another test, may stand in a digest of this one's log."""
     yield
     log._secrets.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patient_with_bundles() -> Iterator[None]:
+    """Wait for a bundle of metadata that a busy machine brings late: requests are counted, and it saves some."""
+    with patch("sealdex.trust._fetcher.BUNDLE_GRACE_S", 60.0):
+        yield
 
 
 @pytest.fixture(scope="session")

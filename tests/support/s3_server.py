@@ -145,8 +145,8 @@ def _started(weed: str, folder: Path, options: Sequence[str]) -> Iterator[S3Serv
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             f"-s3.config={config}",
-            f"-s3.localSocket={folder}/s3.sock",
-            f"-filer.localSocket={folder}/filer.sock",
+            "-s3.localSocket=s3.sock",  # in its folder, whose path may be longer than that of a socket
+            "-filer.localSocket=filer.sock",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-admin.ui=false",

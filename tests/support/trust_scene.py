@@ -6,9 +6,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
 
-from support.tree_server import STUCK_S, Endless, Held, TreeServer
+from support.tree_server import Endless, Held, TreeServer
 from support.tuf_repository import TufRepository
 
 from sealdex.model.ids import PluginId
@@ -89,6 +88,5 @@ def scene_in(folder: Path) -> Iterator[Scene]:
     repository.add(SLACK, "1.0.0")
     repository.add(OTHER, "1.0.0")
     repository.publish()
-    # a busy machine may bring the bundle late, and rounds are counted
-    with TreeServer(repository.files) as server, patch("sealdex.trust._fetcher.BUNDLE_GRACE_S", STUCK_S):
+    with TreeServer(repository.files) as server:
         yield Scene(server, repository, folder / "trust")
