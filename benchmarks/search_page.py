@@ -30,7 +30,7 @@ WORDS = 20
 OWN = 200  # plugins that are there whole
 LOADING_S = 600
 
-_TYPE = """
+TYPE = """
 async (texts) => {
   const root = document.querySelector("[data-search]");
   const field = document.querySelector("#search-text");
@@ -176,7 +176,7 @@ def _by_name(published: Path, address: str, texts: Sequence[str], name: str) -> 
         first = page.evaluate("performance.now()")
         sizes = _sizes(published, asked)
         memory = memory_of(browser, page)
-        times = page.evaluate(_TYPE, list(texts))
+        times = page.evaluate(TYPE, list(texts))
         return _Visit(*sizes, first, 0.0, 0.0, memory, memory_of(browser, page), tuple(times))
 
 
@@ -194,7 +194,7 @@ def _all_rows(published: Path, address: str, texts: Sequence[str], name: str) ->
         shards = json.loads((published / "search/catalogue.json").read_bytes())["shards"]  # the worker asks for these
         sizes = _sizes(published, [*asked, *(urljoin(f"{address}/search/", shard) for shard in shards)])
         memory = page.memory()
-        times = page.evaluate(f"({_TYPE.strip()})({json.dumps(texts)})")
+        times = page.evaluate(f"({TYPE.strip()})({json.dumps(texts)})")
         return _Visit(*sizes, first, load, cpu_s, memory, page.memory(), tuple(times))
 
 

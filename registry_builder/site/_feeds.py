@@ -57,11 +57,11 @@ def feed_of(
     entries = tuple(
         Entry(
             id=frame.id_of("release", str(each.plugin), each.version),
-            title=_entry_title(row(each.plugin), each.version),
+            title=_entry_title(row(each.plugin), each.version, frame.languages[0]),
             updated=each.released_at,
             key=release_page(each.plugin, each.version),
             address=address(release_page(each.plugin, each.version)),
-            summary=summary_of(row(each.plugin)).text,
+            summary=summary_of(row(each.plugin), frame.languages[0]).text,
         )
         for each in releases
     )
@@ -77,6 +77,6 @@ def feed_of(
     )
 
 
-def _entry_title(row: CatalogRow, version: str) -> str:
-    title = title_of(row)
+def _entry_title(row: CatalogRow, version: str, language: str) -> str:
+    title = title_of(row, language)
     return f"{title.text} ({row.id}) {version}" if title else f"{row.id} {version}"

@@ -26,7 +26,7 @@ def format_size(size: int | None, words: Words = ENGLISH_WORDS) -> str:
         value /= 1000
     if unit == "bytes":
         return words.count("%(n)s byte", "%(n)s bytes", size)
-    return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
+    return f"{words.number(value, 1 if value < 100 else 0)} {unit}"
 
 
 def system_name(value: str) -> str:

@@ -54,6 +54,7 @@ class Words:
         self.catalogue = catalogue
         self._scripts = dict(scripts or {})
         self._plural = plural
+        self._locale = _known_locale(language) if language != ENGLISH else ENGLISH
 
     def say(self, message: str, **values: Any) -> str:
         """Return a message with its values: ``say("Page %(number)s", number=3)``."""
@@ -62,7 +63,15 @@ class Words:
 
     def count(self, one: str, many: str, n: int, **values: Any) -> str:
         """Return a message that counts: ``count("%(n)s release", "%(n)s releases", 3)``."""
-        return self.catalogue.ngettext(one, many, n) % {"n": f"{n:,}", **values}
+        return self.catalogue.ngettext(one, many, n) % {"n": self.number(n), **values}
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """Return a number as readers write it, with so many digits behind the point: ``1,234``, ``4.2``."""
+        if self.language == ENGLISH:
+            return f"{value:,.{digits}f}"
+        from babel.numbers import format_decimal  # noqa: PLC0415  # only registries with a second language
+
+        return format_decimal(value, "#,##0" + ("." + "0" * digits if digits else ""), locale=self._locale or ENGLISH)
 
     def date(self, timestamp: str | None) -> str:
         """``21 November 2026`` of ``2026-11-21T12:00:00Z``; empty if there is none."""

@@ -261,9 +261,13 @@ class Builder:
             lambda _: row,
             key=urls.plugin_file(plugin, urls.FEED),
             html=urls.plugin_page(plugin),
-            title=f"{plugin}: releases",
+            title=self._feed_title(str(plugin)),
         )
         return self._page("feed.xml.j2", feed.key, feed=feed)
+
+    def _feed_title(self, of: str) -> str:
+        """Return the title of a feed; there is one in all languages, in the first of them."""
+        return self._words(first_only=True)[0].say("%(of)s: releases", of=of)
 
     # --- the registry as a whole ----------------------------------------------------------------------------------
 
@@ -409,7 +413,7 @@ class Builder:
             overview.rows.__getitem__,
             key=urls.namespace_feed(namespace),
             html=urls.list_page(ListName("namespace", namespace)),
-            title=f"{namespace}: releases",
+            title=self._feed_title(namespace),
         )
         return self._page("feed.xml.j2", feed.key, feed=feed)
 
@@ -421,8 +425,29 @@ class Builder:
             yield self._page("documents.html.j2", urls.DOCUMENTS, words=words)
             yield self._page("compare.html.j2", urls.COMPARE, words=words)
         yield Page(urls.OFFLINE_VERIFIER, offline_verifier())
-        yield self._page("not_found.html.j2", urls.NOT_FOUND, base=self.frame.base)
+        parts = [self._not_found(words) for words in self._words()]
+        yield self._page("not_found.html.j2", urls.NOT_FOUND, base=self.frame.base, parts=parts)
         yield self._page("robots.txt.j2", urls.ROBOTS)
+
+    def _not_found(self, words: Words) -> Mapping[str, Any]:
+        """Return what the page for all addresses without a page says in one language."""
+        links = (
+            (words.say("All namespaces"), urls.index_page("namespaces")),
+            (words.say("All keywords"), urls.index_page("keywords")),
+            (words.say("Front page"), urls.HOME),
+        )
+        return {
+            "tag": words.language,
+            "name": language_name(words.language),
+            "title": words.say("Not found"),
+            "heading": words.say("Page not found"),
+            "lead": words.say("The plugin or release may have another name."),
+            "home": self._place(urls.HOME, words),
+            "search": self._place(urls.SEARCH, words),
+            "search_label": words.say("Search plugins"),
+            "search_button": words.say("Search"),
+            "links": [(text, self._place(key, words)) for text, key in links],
+        }
 
     def _home(self, shelf: Shelf, overview: Overview, trust: TrustBox) -> Iterator[Page]:
         rows = overview.rows
@@ -433,7 +458,7 @@ class Builder:
             rows.__getitem__,
             key=urls.FEED,
             html=urls.HOME,
-            title=f"{self.frame.title}: releases",
+            title=self._feed_title(self.frame.title),
         )
         yield self._page("feed.xml.j2", feed.key, feed=feed)
         for words in reversed(self._words()):  # the first language last: it is the front page

@@ -52,6 +52,7 @@ function twoNumbers(der) {
   return Uint8Array.from(numbers.flatMap((part) => [...part]));
 }
 
+/** Whether a key made a signature; null where this browser can't tell. */
 async function isSignedBy({ scheme, keyval }, signature, data) {
   const { subtle } = crypto;
   try {
@@ -69,11 +70,13 @@ async function isSignedBy({ scheme, keyval }, signature, data) {
       const key = await subtle.importKey("spki", pem(keyval.public), kind, false, ["verify"]);
       const longest = key.algorithm.modulusLength / 8 - 34;
       for (const saltLength of [32, longest]) if (await subtle.verify({ ...kind, saltLength }, key, signature, data)) return true;
+      return false;
     }
-  } catch {
-    return false; // a key that can't be read has signed nothing
+  } catch (error) {
+    // browsers learnt Ed25519 one after the other until 2025; a key that can't be read has signed nothing
+    return error?.name === "NotSupportedError" ? null : false;
   }
-  return false; // Sigstore's identities and post-quantum keys aren't known to WebCrypto
+  return null; // Sigstore's identities and post-quantum keys aren't known to WebCrypto
 }
 
 async function checked(bytes, name, type, { keyids, threshold }, keys, realm) {
@@ -83,11 +86,19 @@ async function checked(bytes, name, type, { keyids, threshold }, keys, realm) {
   } catch {
     refuse(name, "it can't be read");
   }
-  const { signed, signatures } = document;
+  const { signed, signatures } = document ?? {};
+  if (!signed || !Array.isArray(signatures)) refuse(name, "it can't be read");
   const data = new TextEncoder().encode(canonical(signed));
   const good = new Set();
-  for (const { keyid, sig } of signatures)
-    if (keyids.includes(keyid) && keys[keyid] && (await isSignedBy(keys[keyid], unhex(sig), data))) good.add(keyid);
+  const untold = new Map(); // keys whose signatures this browser can't check, with their schemes
+  for (const { keyid, sig } of signatures) {
+    if (!keyids.includes(keyid) || !keys[keyid]) continue;
+    const isGood = await isSignedBy(keys[keyid], unhex(sig), data);
+    if (isGood) good.add(keyid);
+    else if (isGood === null) untold.set(keyid, keys[keyid].scheme);
+  }
+  if (good.size < threshold && good.size + untold.size >= threshold)
+    refuse(name, "this browser can't check signatures of the kind {scheme}", { scheme: [...untold.values()][0] });
   if (!(threshold >= 1 && good.size >= threshold)) refuse(name, "it isn't signed by enough of its keys");
   if (signed._type !== type || !/^1\./.test(signed.spec_version)) refuse(name, "it is of another type or version");
   if ((signed["x-sealdex-role"] ?? name) !== name) refuse(name, "it was signed as {role}", { role: signed["x-sealdex-role"] });

@@ -20,7 +20,7 @@ async function compare(where) {
   const page = new URL(pluginFolder(namespace, name), root);
   const index = await readIndex(page);
   if (!index) {
-    say_(where, say("There is no plugin {plugin} here.", { plugin }));
+    say_(where, say("{plugin} isn't here, or can't be read now.", { plugin }));
     return;
   }
   const releases = index.releases ?? [];

@@ -4,19 +4,9 @@
 //
 // The catalog's signature isn't checked here, because pages aren't trusted; `sealdex` verifies what it installs.
 
-const FORMAT = 1;
 const MANY_SHARDS = 4; // that are read for what is typed
 const KEPT_SHARDS = 16;
 const LARGE = 4_000_000; // bytes of all rows that nobody reads without being asked
-
-/** Read a JSON document of a format that this page knows. */
-export async function json(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${new URL(address).pathname} answered ${answer.status}`);
-  const document = await answer.json();
-  if (document.format !== FORMAT) throw new Error(`${new URL(address).pathname} has a format this page can't read`);
-  return document;
-}
 
 /** Whether a query can't be answered by names and titles: it has filters, or another order. */
 export function needsAll({ facets = {}, metrics = [], sort = "relevance" }) {
@@ -37,7 +27,7 @@ export class Names {
    * @param packed the module search-packed.js
    * @param read reads a JSON document by its URL
    */
-  constructor(files, address, Catalogue, text, packed, read = json) {
+  constructor(files, address, Catalogue, text, packed, read) {
     this.files = files;
     this.address = address;
     this.Catalogue = Catalogue;
@@ -63,7 +53,7 @@ export class Names {
 
   /** The first keys of the shards that may have names that begin with a key, in order. */
   #falls(key) {
-    const above = this.firsts.findLast((first) => first <= key) ?? this.firsts[0];
+    const above = this.firsts.filter((first) => first <= key).at(-1) ?? this.firsts[0];
     return this.firsts.filter((first) => first === above || (first > above && first.startsWith(key)));
   }
 

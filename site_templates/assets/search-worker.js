@@ -1,26 +1,30 @@
 // Search over all rows of the catalog, in a worker: reads the shards, has them indexed, answers queries with counts.
 //
-// In:   {do: "load", shards, engine, text, packed}   URLs of all shards, of search-engine.js, -text.js and -packed.js
+// In:   {do: "load", shards, files, engine, text, packed}   URLs of all shards, of search-files.js, -engine.js, -text.js
+//                                                           and -packed.js
 //       {do: "query", ...}                         what `Catalogue.query` takes
-// Out:  {did: "progress", read, shards} · {did: "ready", plugins, shards, milliseconds} · {did: "failed", reason, lacksMemory}
+// Out:  {did: "progress", read, shards} · {did: "ready", plugins, shards, milliseconds}
 //       {did: "query", ..., milliseconds}          what `Catalogue.query` gives
+//       {did: "failed", kind, values, technical}   what `failure` of search-files.js gives
 //
 // The catalog's signature isn't checked here, because pages aren't trusted; `sealdex` verifies what it installs.
 
-const FORMAT = 1;
 const AT_ONCE = 6; // shards under way, as many as a browser asks one host for; each is let go when it is indexed
 
-async function take(address, made, free) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${new URL(address).pathname} answered ${answer.status}`);
-  const bytes = new Uint8Array(await answer.arrayBuffer());
-  const { format } = made.read(bytes);
+async function take(address, made, reading, free) {
+  const bytes = await reading.bytes(address);
+  const document = made.read(bytes);
   free(bytes);
-  if (format !== FORMAT) throw new Error(`${new URL(address).pathname} has a format this page can't read`);
+  reading.known(document, address);
 }
 
-async function load({ shards, engine, text, packed }) {
-  const [{ Catalogue }, texts, pack] = await Promise.all([engine, text, packed].map((each) => import(each)));
+async function load({ shards, files, engine, text, packed }) {
+  const imported = (each) =>
+    import(each).catch((error) => {
+      throw Object.assign(error, { kind: error instanceof SyntaxError ? "old" : "script" });
+    });
+  reading = await imported(files);
+  const [{ Catalogue }, texts, pack] = await Promise.all([engine, text, packed].map(imported));
   const started = performance.now();
   const made = new Catalogue(texts, pack);
   const waiting = shards.values();
@@ -28,7 +32,7 @@ async function load({ shards, engine, text, packed }) {
   // Each shard is indexed while the others are under way.
   const reader = async () => {
     for (const shard of waiting) {
-      await take(shard, made, pack.free);
+      await take(shard, made, reading, pack.free);
       postMessage({ did: "progress", read: ++read, shards: shards.length });
     }
   };
@@ -39,6 +43,7 @@ async function load({ shards, engine, text, packed }) {
 }
 
 let catalogue = null;
+let reading = null; // search-files.js
 
 onmessage = async ({ data }) => {
   try {
@@ -52,8 +57,6 @@ onmessage = async ({ data }) => {
       postMessage({ did: "query", ...answer, milliseconds: performance.now() - started });
     }
   } catch (error) {
-    // arrays that the browser can't give: a RangeError in Chromium, no Error at all in Firefox
-    const lacksMemory = error instanceof RangeError || !(error instanceof Error);
-    postMessage({ did: "failed", reason: error?.message ?? String(error), lacksMemory });
+    postMessage({ did: "failed", ...(reading?.failure(error) ?? { kind: "script", values: {}, technical: error.message }) });
   }
 };

@@ -1,8 +1,8 @@
 // The search page. Everything it shows is created here, inside
 //
 //   <div data-search data-catalogue="search/catalogue.json" data-names="assets/search-names.js"
-//        data-worker="assets/search-worker.js" data-engine="assets/search-engine.js" data-text="assets/search-text.js"
-//        data-packed="assets/search-packed.js" data-root="./"> ...what people without JavaScript read... </div>
+//        data-files="assets/search-files.js" data-worker="assets/search-worker.js" data-engine="assets/search-engine.js"
+//        data-text="assets/search-text.js" data-packed="assets/search-packed.js" data-root="./"> ...what people without JavaScript read... </div>
 //
 // whose URLs are relative to the page. The worker searches all rows, search-names.js what a large registry has by name; this
 // module keeps three things in step: the query (`asked`), the URL (?q=words&type=build&os=linux&metric=top1>=0.8&sort=name),
@@ -55,28 +55,46 @@ let worker = null;
 let answering = false;
 let waiting = false;
 let last = null; // the last answer
+let failure = ({ kind = "unexpected", message }) => ({ kind, technical: message }); // that of search-files.js, once it is there
 let all = false; // whether more than names was asked for on this page
 
 /** Read where the catalog is; when something is asked for the first time. */
 async function opened() {
-  const { Names, isLarge, json, needsAll } = await import(address("names"));
-  said = await json(address("catalogue"));
+  const [{ Names, isLarge, needsAll }, files] = await Promise.all(["names", "files"].map(script));
+  failure = files.failure;
+  said = await files.catalogue(address("catalogue"));
   let names = null;
   if (said.names) {
-    const [{ Catalogue }, text, packed] = await Promise.all(["engine", "text", "packed"].map((name) => import(address(name))));
-    names = new Names(said, address("catalogue"), Catalogue, text, packed);
+    const [{ Catalogue }, text, packed] = await Promise.all(["engine", "text", "packed"].map(script));
+    names = new Names(said, address("catalogue"), Catalogue, text, packed, files.json);
   }
   return { names, needsAll, isLarge: isLarge(said) };
+}
+
+async function script(name) {
+  try {
+    return await import(address(name));
+  } catch (error) {
+    throw Object.assign(error, { kind: error instanceof SyntaxError ? "old" : "script" });
+  }
 }
 
 /** The worker; it starts, and reads all rows, when they are needed for the first time. */
 function started() {
   if (worker) return worker;
-  worker = new Worker(address("worker"), { type: "module" });
+  let knowsModules = false;
+  const options = {
+    get type() {
+      knowsModules = true;
+      return "module";
+    },
+  };
+  worker = new Worker(address("worker"), options);
   worker.onmessage = ({ data }) => answers[data.did](data);
-  worker.onerror = () => answers.failed({ reason: say("the search script didn't load") });
+  worker.onerror = ({ message = "" }) => answers.failed({ kind: knowsModules ? "script" : "old", technical: message });
   const shards = said.shards.map((shard) => new URL(shard, address("catalogue")).href);
-  worker.postMessage({ do: "load", shards, engine: address("engine"), text: address("text"), packed: address("packed") });
+  const [files, engine, text, packed] = ["files", "engine", "text", "packed"].map(address);
+  worker.postMessage({ do: "load", shards, files, engine, text, packed });
   return worker;
 }
 
@@ -116,13 +134,14 @@ const answers = {
     show(last);
     if (waiting) ask();
   },
-  failed({ reason, lacksMemory = false }) {
-    if (lacksMemory) {
+  failed({ kind, values = {}, technical }) {
+    if (kind === "memory") {
       sessionStorage.removeItem(ALLOWED); // names alone are searched again
       all = false;
     }
-    const why = lacksMemory ? say("this browser lacks the memory for all plugins") : reason;
-    page.status.textContent = say("Search failed: {reason}. Reload the page, or browse the lists.", { reason: why });
+    page.status.textContent = say("Search failed: {reason}. Reload the page, or browse the lists.", { reason: why(kind, values) });
+    page.technical.hidden = !technical;
+    page.technical.querySelector("code").textContent = technical;
     page.progress.hidden = true;
     root.dataset.state = "failed";
     worker?.terminate();
@@ -130,6 +149,19 @@ const answers = {
     if (waiting) ask();
   },
 };
+
+/** What went wrong, in the page's language. */
+function why(kind, values) {
+  if (["network", "script"].includes(kind) && navigator.onLine === false) return say("this device is offline");
+  if (kind === "network") return say("the registry can't be reached");
+  if (kind === "status") return say("the registry answered with the status {status}", values);
+  if (kind === "malformed") return say("the registry's search data are damaged");
+  if (kind === "format") return say("the registry's search data are newer than this page can read");
+  if (kind === "memory") return say("this browser lacks the memory for all plugins");
+  if (kind === "script") return say("a script of this page didn't load");
+  if (kind === "old") return say("this browser is too old for this page");
+  return say("something unexpected happened");
+}
 
 /** Whether this place has a plugin: mirrors of a part list theirs, by namespace, and the catalog has all. */
 function isHeld(held, { namespace, name }) {
@@ -147,7 +179,7 @@ function ask() {
   const { text, sort } = asked;
   const metrics = [...asked.metrics];
   const query = { text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] };
-  respond(query).catch((error) => answers.failed({ reason: error.message }));
+  respond(query).catch((error) => answers.failed(failure(error)));
 }
 
 function changed() {
@@ -228,6 +260,12 @@ const page = {
     ...Object.entries(SORTS).map(([value, label]) => element("option", { value }, label)),
   ),
   status: element("p", { class: "search-status", role: "status" }, say("Loading")),
+  technical: element(
+    "details",
+    { class: "technical", hidden: true },
+    element("summary", {}, say("Technical details")),
+    element("p", { lang: "en" }, element("code")),
+  ),
   progress: element("progress", { "aria-label": say("Reading the catalog"), hidden: true }),
   chips: element("ul", { class: "search-chips", "aria-label": say("Chosen filters") }),
   meant: element("p", { class: "search-meant", hidden: true }),
@@ -273,6 +311,7 @@ root.replaceChildren(
         page.progress,
         element("label", { class: "search-sort" }, element("span", {}, say("Sort by")), " ", page.sort),
       ),
+      page.technical,
       page.chips,
       page.meant,
       page.results,
@@ -314,6 +353,7 @@ function show(answer) {
   root.dataset.state = "answered";
   const focused = document.activeElement?.dataset.key; // the focused element is rebuilt
   page.status.textContent = part === "none" ? "" : counted(total, part, isCut);
+  page.technical.hidden = true;
   page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
   page.meant.hidden = meant === null && !part;
   page.meant.replaceChildren(...(part ? wider(answer) : meant === null ? [] : suggestion(meant)));
@@ -515,7 +555,7 @@ function filter(key, { values, more } = { values: [] }, total) {
           "button",
           { type: "button", class: "search-all", "data-key": `all ${key}`, onclick: () => widen(key) },
           wide.has(key) ? say("Show fewer") : say("Show {number} more", { number: more.toLocaleString(LANGUAGE) }),
-          element("span", { class: "visually-hidden" }, ` ${say("values of {filter}", { filter: FACETS[key].toLowerCase() })}`),
+          element("span", { class: "visually-hidden" }, ` ${say("values of {filter}", { filter: FACETS[key].toLocaleLowerCase(LANGUAGE) })}`),
         )
       : "",
   );

@@ -21,6 +21,8 @@ function start(where) {
     try {
       const tree = new URL(address?.value || where.dataset.tree, location.href);
       await verify(output, where.dataset.chain, tree, plugin.value.trim(), root.value.trim(), fingerprint.value.trim());
+    } catch (error) {
+      tellRefused(output, error);
     } finally {
       button.disabled = false;
     }
@@ -40,7 +42,7 @@ async function verify(output, chain, tree, plugin, root, fingerprint) {
   }
   const base = tree.href.endsWith("/") ? tree : new URL(`${tree.href}/`);
   const read = (path, limit) => get(new URL(path, base), limit);
-  const { verifyPlugin, sha256 } = globalThis.sealdexChain ?? (await import(new URL(chain, location.href)));
+  const { verifyPlugin, sha256 } = globalThis.sealdexChain ?? (await imported(new URL(chain, location.href)));
   const links = [];
   try {
     let pinned = new TextEncoder().encode(`${root}\n`);
@@ -66,9 +68,38 @@ async function verify(output, chain, tree, plugin, root, fingerprint) {
       say("The registry confirmed this until {day}.", { day: sayDay(timestamp.expires) }),
     ]);
   } catch (error) {
-    const message = error.link ? say("{label}: {value}", { label: error.link, value: reason(error) }) : error.message;
-    show(output, "refused", say("Not verified. {message}", { message }), links);
+    tellRefused(output, error, links);
   }
+}
+
+/** What the reader can be told as it is: a message in the page's language, and what the browser said of it. */
+class SaidError extends Error {
+  constructor(message, technical = "") {
+    super(message);
+    this.technical = technical;
+  }
+}
+
+/** Say why something isn't verified, in the page's language; what the browser says itself is kept apart. */
+function tellRefused(output, error, links = []) {
+  const unforeseen = new SaidError(say("Something unexpected happened."), error?.message ?? String(error));
+  const { message, technical } = error instanceof SaidError ? error : unforeseen;
+  const value = error?.link ? say("{label}: {value}", { label: error.link, value: reason(error) }) : message;
+  show(output, "refused", say("Not verified. {message}", { message: value }), links, error?.link ? "" : technical);
+}
+
+async function imported(address) {
+  try {
+    return await import(address);
+  } catch (error) {
+    throw new SaidError(say("A script of this page didn't load."), error.message);
+  }
+}
+
+/** A network's failure, which browsers tell in English, and not in detail. */
+function unreached(address, error) {
+  if (navigator.onLine === false) return new SaidError(say("This device is offline."), error.message);
+  return new SaidError(say("The server of {address} can't be reached, or doesn't let this page read it.", { address }), error.message);
 }
 
 /** Why a link of the chain was refused, in the page's language. */
@@ -87,18 +118,22 @@ async function rootOf(read, fingerprint, sha256) {
 }
 
 async function get(address, limit) {
-  const answer = await fetch(address, { cache: "no-cache", credentials: "omit" });
+  const answer = await fetch(address, { cache: "no-cache", credentials: "omit" }).catch((error) => {
+    throw unreached(address, error);
+  });
   if (answer.status === 404 || answer.status === 403) return null;
-  if (!answer.ok) throw new Error(say("{address} answered {status}", { address, status: answer.status }));
+  if (!answer.ok) throw new SaidError(say("{address} answered {status}", { address, status: answer.status }));
   const parts = [];
   let length = 0;
   for (const reader = answer.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error) => {
+      throw unreached(address, error);
+    });
     if (done) break;
     length += value.length;
     if (length > limit) {
       await reader.cancel();
-      throw new Error(say("{address} is longer than it may be", { address }));
+      throw new SaidError(say("{address} is longer than it may be", { address }));
     }
     parts.push(value);
   }
@@ -111,11 +146,19 @@ async function get(address, limit) {
   return whole;
 }
 
-function show(output, state, text, more = []) {
+function show(output, state, text, more = [], technical = "") {
   const list = document.createElement("ul");
   list.append(...more.map((each) => Object.assign(document.createElement("li"), { textContent: each })));
-  output.replaceChildren(line(text), ...(more.length ? [list] : []));
+  output.replaceChildren(line(text), ...(more.length ? [list] : []), ...(technical ? [details(technical)] : []));
   output.dataset.state = state;
+}
+
+function details(technical) {
+  const made = document.createElement("details");
+  made.className = "technical";
+  const summary = Object.assign(document.createElement("summary"), { textContent: say("Technical details") });
+  made.append(summary, Object.assign(line(technical), { lang: "en" }));
+  return made;
 }
 
 function line(text) {

@@ -31,6 +31,8 @@
     if (bytes < 1000) return sayCount("{n} byte", "{n} bytes", bytes);
     const power = Math.min(4, Math.floor(Math.log10(bytes) / 3));
     const value = bytes / 1000 ** power;
-    return `${value < 100 ? value.toFixed(1) : value.toFixed(0)} ${["", "KB", "MB", "GB", "TB"][power]}`;
+    const digits = value < 100 ? 1 : 0;
+    const number = value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    return `${number} ${["", "KB", "MB", "GB", "TB"][power]}`;
   };
 })();

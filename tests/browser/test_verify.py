@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 from support.browser import Open, Watch, both
 from support.places import REPOSITORY
+from support.verify_form import PLUGIN, ask, fingerprint
 
 from registry_builder.site._offline_verifier import offline_verifier
-
-PLUGIN = "robotics/kalman"
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +22,6 @@ def roots_may_be_missing(watch: Watch) -> Iterator[None]:
     yield
     expected = re.compile(r"/metadata/\d+\.root\.json$|^request off the origin: file:")
     watch.trouble[:] = [each for each in watch.trouble if not expected.search(each)]
-
-
-def fingerprint(published: Path) -> str:
-    return hashlib.sha256((published / "metadata/1.root.json").read_bytes()).hexdigest()
-
-
-def ask(page: Page, button: str = "Verify", **fields: str) -> str:
-    """Fill in the form, and return what it says in the end."""
-    for name, value in fields.items():
-        page.locator(f"form[data-verify] [name={name}]").fill(value)
-    page.get_by_role("button", name=button, exact=True).click()
-    output = page.locator("form[data-verify] output")
-    expect(output).to_have_attribute("data-state", re.compile("proved|refused"))
-    return f"{output.get_attribute('data-state')}: {output.inner_text()}"
 
 
 @both

@@ -14,6 +14,7 @@ from support.places import REPOSITORY
 from support.site_pages import Publish, dead_links, pages_of
 from support.source_trees import Tree
 
+from registry_builder.site._format import format_size
 from registry_builder.site._words import ENGLISH_WORDS, language_name, words_of
 from registry_builder.site.lint import site_problems
 from sealdex.errors import ConfigError
@@ -192,6 +193,36 @@ def test_no_script_says_anything_that_bypasses_the_messages() -> None:
             if re.search(r"^[A-Z][a-z]+(?: |$|:)|^[a-z]+ [a-z]+ [a-z]+", text) and text not in {"Enter", "Esc"}:
                 found.append((path.name, text))
     assert found == []
+
+
+def test_no_script_shows_what_a_browser_says_or_writes_as_its_own_reader_would() -> None:
+    """A browser's messages are English and its own language is its reader's, whatever the page's is."""
+    said = re.compile(r"error\??\.message|String\(error\)")
+    apart = re.compile(r"technical|(?:SaidError|UnreadError|unreached)\(")
+    own = re.compile(r"toLocale\w*\(\s*\)|Intl\.\w+\(\s*(?:undefined|\[\])?\s*[,)]|toFixed\(|to(?:Date|Time)String\(")
+    found = []
+    for path in sorted((REPOSITORY / "site_templates/assets").glob("*.js")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if own.search(line) or (said.search(line) and not apart.search(line)):
+                found.append(f"{path.name}:{number}: {line.strip()}")
+    assert found == []
+
+
+def test_feeds_and_numbers_are_in_the_first_language(tree: Tree, run: Publish, site: Path) -> None:
+    tree.plugin("acme/slack", summary="Messages", summary_i18n={"zh": "\u6d88\u606f"})
+    with (tree.root / "registry.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[site]\nlanguages = ["zh", "en"]\n')
+    assert run().warnings == []
+    for key in ("feed.xml", "acme/slack/feed.xml", "namespaces/acme/feed.xml"):
+        feed = (site / key).read_text()
+        assert "\uff1a\u65b0\u7248\u672c</title>" in feed
+        assert "<summary>\u6d88\u606f</summary>" in feed
+    page = (site / "404.html").read_text()
+    assert re.findall(r'<section lang="(\w+)" data-below="([^"]*)"', page) == [("zh", "/"), ("en", "/site/en/")]
+    data = b'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\nmsgid "Copy"\nmsgstr "Kopieren"\n'
+    german = words_of("de", [("site/languages/de/messages.po", data)])
+    assert german.count("%(n)s byte", "%(n)s bytes", 1234) == "1.234 bytes"
+    assert format_size(4_200_000, german) == "4,2 MB"
 
 
 def test_pages_in_each_language_lead_to_each_other_and_stay_in_it(tree: Tree, run: Publish, site: Path) -> None:
