@@ -15,6 +15,7 @@ from registry_builder.cli.plugin_argument import NamedPlugin, named_plugin
 from registry_builder.source.release_template import TEMPLATE_NAME
 from registry_builder.trial import TIMEOUT_S, Step, Trial, try_plugin
 from sealdex.cli.group import output_of, output_options
+from sealdex.cli.number_option import Seconds
 from sealdex.cli.output import Output
 from sealdex.errors import NotFoundError
 from sealdex.model.ids import PluginId
@@ -34,7 +35,7 @@ from sealdex.text import clean_lines, counted, without_controls
     "--timeout",
     default=TIMEOUT_S,
     show_default=True,
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1),
     help="Seconds for each step that runs the plugin's code; ten times as long for its own tests.",
 )
 @click.option("--no-tests", is_flag=True, help="Don't run the plugin's own tests.")

@@ -126,6 +126,7 @@ SHARED = {
     "cli.errors": "cli",
     "cli.findings": "cli",
     "cli.group": "cli",
+    "cli.number_option": "cli",
     "cli.output": "cli",
     "cli.progress": "cli",
     "cli.size_option": "cli",

@@ -34,6 +34,8 @@ Its modules:
     mirror_options   what the commands about mirrors are told: root, selection, place
     mirror_report    what they show
     size_option      the type of options that take a size; for both command lines
+    number_option    the types of options that take a number with a fraction, and seconds; for both command lines
+    foreign_output   what a command runs prints: not in its JSON document, and no reason to end
     errors           every error becomes text or JSON, and an exit code
     error_table      from error type to advice and exit code
     log_handler      what plugins and the runtime log, through the output layer

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from sealdex.cli.group import LazyGroup, output_of, output_options
+from sealdex.cli.number_option import Finite
 from sealdex.cli.session import ConsoleObserver, Context
 from sealdex.cli.size_option import Size
 from sealdex.errors import UsageError
@@ -101,7 +102,7 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--timeout",
-            type=click.FloatRange(0, 3600, min_open=True),
+            type=Finite(0, 3600, min_open=True),
             metavar="SECONDS",
             expose_value=False,
             callback=lambda ctx, _param, value: _set_download(ctx, "timeout", value),

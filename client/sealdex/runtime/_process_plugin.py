@@ -42,6 +42,7 @@ from sealdex.store.manifests import installed_manifest
 CALL_TIMEOUT_S = 60.0
 SHUTDOWN_TIMEOUT_S = 2.0
 GRACE_S = 5.0
+_LONGEST_SELECT_S = 3600.0  # the system counts milliseconds in an int
 _LAST_LINES = 5
 
 
@@ -228,7 +229,7 @@ class ProcessPlugin:
                 self._write(request(number, method, params), deadline)
             except (ValueError, TypeError, ProtocolError) as error:
                 raise PluginError(f"{method} can't be sent to {self._name}: {error}", subject=self._name) from None
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            left = None if deadline is None else min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
             return answer.result(left)
         except (FutureTimeoutError, TimeoutError):
             raise PluginTimeoutError(
@@ -245,12 +246,13 @@ class ProcessPlugin:
             try:
                 selector.register(self._stdin, selectors.EVENT_WRITE)
                 while left:
-                    wait = None if deadline is None else deadline - time.monotonic()
-                    if (wait is not None and wait <= 0) or not selector.select(wait):
+                    wait = None if deadline is None else min(deadline - time.monotonic(), _LONGEST_SELECT_S)
+                    if wait is not None and wait <= 0:
                         if len(left) < len(data):  # a partial message was written: no other can follow
                             self._broken("it does not read its input")
                         raise TimeoutError  # caught below to distinguish it from other OSErrors
-                    left = left[os.write(self._stdin.fileno(), left) :]
+                    if selector.select(wait):
+                        left = left[os.write(self._stdin.fileno(), left) :]
             except (OSError, ValueError) as error:
                 if isinstance(error, TimeoutError):
                     raise
@@ -274,6 +276,9 @@ class ProcessPlugin:
         except ProtocolError as error:
             self._broken(str(error))
             return
+        except Exception as error:  # noqa: BLE001  # whatever it wrote: without a reader every call would wait in vain
+            self._broken(f"it wrote a message that can't be used ({type(error).__name__}: {error})")
+            return
         code = self._group.wait(SHUTDOWN_TIMEOUT_S)
         if code is None:
             self._broken("it closed its output")
@@ -290,7 +295,7 @@ class ProcessPlugin:
                     level if isinstance(level, int) else logging.INFO, "%s", message.params.get("message", "")
                 )
             elif message.id is not None:
-                with suppress(PluginError, OSError, ProtocolError):
+                with suppress(PluginError, OSError):
                     self._write(
                         refusal(message.id, METHOD_NOT_FOUND, "a plugin can't ask its host"), time.monotonic() + GRACE_S
                     )

@@ -56,8 +56,15 @@ def request(number: int | None, method: str, params: Any) -> bytes:
 
 
 def refusal(number: Any, code: int, text: str) -> bytes:
-    """Return an error response as a line."""
-    return _line({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}})
+    """Return an error response as a line.
+
+    Raises:
+        ProtocolError: ``number``, as the plugin wrote it, can't be written as JSON, or is too long.
+    """
+    try:
+        return _line({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}})
+    except (ValueError, RecursionError):
+        raise ProtocolError("it wrote a request with an id that JSON doesn't have") from None
 
 
 def read(line: bytes) -> Response | Notice:

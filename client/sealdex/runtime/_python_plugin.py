@@ -87,17 +87,26 @@ class PythonPlugin:
 
         Raises:
             MethodNotFoundError: it has no such method. PluginTimeoutError: it took longer.
+            PluginError: it called ``sys.exit``, which is not a plugin's to decide for its host.
         """
         found = getattr(self._object, method, None)
         if not callable(found):
             raise MethodNotFoundError(f"{self._name} has no method '{method}'", subject=self._name)
+
+        def ask() -> Any:
+            try:
+                return found(*params, **named)
+            except SystemExit as error:
+                why = failure_text(error)
+            raise PluginError(f"{method} of {self._name} would have ended its host: {why}", subject=self._name)
+
         if timeout_s is None:
-            return found(*params, **named)
+            return ask()
         answer: Future[Any] = Future()
 
         def run() -> None:
             try:
-                answer.set_result(found(*params, **named))
+                answer.set_result(ask())
             except BaseException as error:  # noqa: BLE001  # whatever it is, the caller gets it
                 answer.set_exception(error)
 

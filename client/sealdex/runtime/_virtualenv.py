@@ -14,17 +14,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
 
 from sealdex.errors import InstallError
+from sealdex.runtime.process._group import ProcessGroup, pump
 from sealdex.store.installations import Installation
 from sealdex.store.layout import Store
 
 REQUIREMENTS = "requirements.txt"
 _WHOLE = ".sealdex-whole"
+_LAST_LINES = 10
 
 
 def python_environment(store: Store, installation: Installation, on_line: Callable[[str], None] | None = None) -> Path:
@@ -53,13 +56,14 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
     folder = Path(store.environment_folder(installation.id, installation.version), key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{key}.lock")):
-        if not (folder / _WHOLE).exists():
+        python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        # an interpreter that was removed since, which it only links to, is replaced by the present one
+        if not ((folder / _WHOLE).exists() and python.exists()):
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                _run([sys.executable, "-m", "venv", str(folder)], os.fspath(installation), name, on_line)
-                python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+                _run([sys.executable, "-m", "venv", str(folder)], installation.path, name, on_line)
                 command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS]
-                _run(command, os.fspath(installation), name, on_line)
+                _run(command, installation.path, name, on_line)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -67,18 +71,25 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
     return folder
 
 
-def _run(command: list[str], folder: str, name: str, on_line: Callable[[str], None] | None) -> None:
-    with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
-        lines: list[str] = []
-        for line in process.stdout or ():
-            lines.append(line.rstrip())
-            if on_line is not None:
-                on_line(line.rstrip())
-    if process.returncode:
+def _run(command: list[str], folder: Path, name: str, on_line: Callable[[str], None] | None) -> None:
+    lines: deque[str] = deque(maxlen=_LAST_LINES)
+
+    def told(line: str) -> None:
+        lines.append(line.rstrip())
+        if on_line is not None:
+            on_line(line.rstrip())
+
+    group = ProcessGroup(command, folder=folder, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        if group.process.stdout is None:
+            raise AssertionError("unreachable: it is a pipe")
+        pump(group.process.stdout, told)
+        code = group.wait()
+    finally:
+        group.stop(0)
+    if code:
         raise InstallError(
-            f"creating the environment of {name} failed:\n" + "\n".join(lines[-10:]),
+            f"creating the environment of {name} failed:\n" + "\n".join(lines),
             subject=name,
             untouched="the incomplete environment was removed; the installation was not changed",
             hint="check where pip installs from (pip config list)",

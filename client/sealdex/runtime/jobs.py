@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sealdex.client import Client
 from sealdex.errors import SealdexError, UsageError
@@ -66,7 +66,8 @@ def run_job(
         job: the job.
         client: installs the plugins and has the store; default: the user's own. It makes no request if all plugins are
             installed.
-        on_line: called with each line that the commands print.
+        on_line: called with each line that the commands print. What it raises ends no command: the rest of that
+            command's output is dropped, and the first of it is raised when the job has ended.
         on_result: called with the result of each stage and command.
         load_timeout: seconds for loading each plugin; default: that of the configuration.
 
@@ -123,6 +124,7 @@ class _Run:
         self._results: list[PluginExecutionResult] = []
         self._commands: list[CommandResult] = []
         self._warnings: list[str] = []
+        self._unheard: Exception | None = None
         for each in short:
             self._warnings.append(str(each))
             self._record(each.needed, INSTALL_STAGE, partial(_raise, each.error))
@@ -132,6 +134,8 @@ class _Run:
         problem = self._load() or self._stage("before", stop_at_first=True) or self._run_commands()
         self._stage("on_failure" if problem else "on_success")
         self._stage("after")
+        if self._unheard is not None:
+            raise self._unheard
         return JobResult(
             self._job.job_id, problem is None, problem or "", tuple(self._commands), tuple(self._results),
             tuple(self._warnings),
@@ -239,7 +243,9 @@ class _Run:
             problem = str(error)
         except SealdexError as error:
             problem = str(error)
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything, and the job goes on to its end
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a plugin may raise anything, and the job goes on to its end
             problem = failure_text(error)
         record = PluginExecutionResult(
             plugin_id=needed.plugin_id,
@@ -250,7 +256,7 @@ class _Run:
             error_message=problem or "",
             start_time=began,
             end_time=_now_ms(),
-            result=json.dumps(result, default=str),
+            result=_as_json(result),
         )
         self._results.append(record)
         self._on_result(record)
@@ -264,8 +270,13 @@ class _Run:
         env = {**os.environ, "PATH": path, "SEALDEX_JOB": self._job.job_id, **self._job.env, **ours.env}
         deadline = Deadline(min((s for s in (self._job.timeout, ours.timeout) if s is not None), default=None))
         for command in self._job.commands:
+            if deadline.is_over:
+                return f"commands: '{command}' was not run: the job's time limit of {deadline.seconds:g} s was reached"
             began = _now_ms()
-            code = self._run_command(command, env, deadline)
+            try:
+                code = self._run_command(command, env, deadline)
+            except OSError as error:
+                return f"commands: '{command}' can't be started: {error.strerror or error}"
             is_late = code is None
             done = CommandResult(command, -9 if code is None else code, began, _now_ms())
             self._commands.append(done)
@@ -286,15 +297,22 @@ class _Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        if group.process.stdout is None:
+        stdout = group.process.stdout
+        if stdout is None:
             raise AssertionError("unreachable: it is a pipe")
-        printing = threading.Thread(target=pump, args=(group.process.stdout, self._on_line), daemon=True)
+        printing = threading.Thread(target=self._print, args=(stdout,), daemon=True)
         printing.start()
         try:
             return group.wait(deadline.left())
         finally:
             group.stop(_GRACE_S)
             printing.join(_GRACE_S)
+
+    def _print(self, stdout: IO[bytes]) -> None:
+        try:
+            pump(stdout, self._on_line)
+        except Exception as error:  # noqa: BLE001  # it is raised when the job has ended, see `run`
+            self._unheard = self._unheard or error
 
 
 def _is_loadable(manifest: PublishedManifest, kind: str) -> bool:
@@ -315,6 +333,14 @@ def _refuse_disabled(needed: JobPlugin) -> None:
 
 def _name(needed: JobPlugin) -> str:
     return f"{needed.plugin_id}@{needed.version}"
+
+
+def _as_json(result: Any) -> str:
+    """Return what a plugin returned as JSON, or as text where it is nothing that JSON has."""
+    try:
+        return json.dumps(result, default=str)
+    except Exception:  # noqa: BLE001  # its own methods are called, and may raise anything
+        return json.dumps(f"a {type(result).__name__} that is not JSON")
 
 
 def _now_ms() -> int:

@@ -120,6 +120,8 @@ def test_a_reload_switches_from_one_program_to_another(plugins: PluginStore, man
         ("else:\n    print('[' * 100_000, flush=True)", "not JSON"),
         (f"else:\n    os.write(1, b'x' * {MAX_MESSAGE_BYTES + 9})", "longer than"),
         ("else:\n    os.close(1); time.sleep(1000)", "closed its output"),
+        # a request of its own with an id that the refusal can't repeat: the reader must not die of it
+        ('else:\n    print(\'{"jsonrpc":"2.0","method":"x","id":NaN}\', flush=True)', "JSON doesn't have"),
     ],
 )
 def test_what_breaks_the_protocol_or_dies_fails_the_call_and_has_status_error(

@@ -10,6 +10,7 @@ import click
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
+from sealdex.cli.number_option import Finite
 from sealdex.cli.progress import in_bytes
 from sealdex.cli.size_option import Size
 from sealdex.config.config import Config
@@ -76,7 +77,7 @@ def list_(context: Context) -> None:
 )
 @click.option(
     "--max-age-days",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     metavar="N",
     help="Use this age limit instead of the configured one.",
 )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, redirect_stdout
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sealdex.cli.context import Context, client_command
+from sealdex.cli.foreign_output import Unwritten, stdout_for_the_document
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.log_handler import shown_logs
 from sealdex.runtime.errors import PluginError
+from sealdex.runtime.process.signals import ended_by_signals
 from sealdex.text import clean
 
 if TYPE_CHECKING:
@@ -53,10 +55,12 @@ def run(context: Context, file: Path) -> None:
         else:
             out.line(f"$ {result.command}: exit code {result.exit_code}")
 
-    # output of plugins in this process must not get into the JSON document
-    printing = redirect_stdout(out.stderr) if out.mode == "json" else nullcontext()
-    with shown_logs(out), printing, context.client("installing the job's plugins") as client:
-        done = run_job(asked, client=client, on_line=show, on_result=tell)
+    # output of plugins, and of programs that they start, must not get into the JSON document
+    printing = stdout_for_the_document(out) if out.mode == "json" else nullcontext()
+    unwritten = Unwritten()
+    with ended_by_signals(), shown_logs(out), printing, context.client("installing the job's plugins") as client:
+        done = run_job(asked, client=client, on_line=unwritten.passing(show), on_result=unwritten.passing(tell))
+    unwritten.settle()
     for warning in done.warnings:
         out.warn(warning)
     if not done.success:

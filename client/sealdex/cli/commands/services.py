@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealdex.cli.context import Context, client_command
+from sealdex.cli.foreign_output import Unwritten
 from sealdex.cli.group import examples
+from sealdex.cli.number_option import Seconds
 from sealdex.errors import SealdexError, UsageError
 from sealdex.paths import store_folder
 from sealdex.runtime import services as running
+from sealdex.runtime.process.signals import ended_by_signals, on_signals
 from sealdex.text import clean
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--with-env", is_flag=True, help="Run it in a virtual environment made from its requirements.txt.")
 @click.option(
-    "--health-timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS",
+    "--health-timeout", type=Seconds(min=0.1), default=60.0, show_default=True, metavar="SECONDS",
     help="How long it may take to become healthy.",
 )  # fmt: skip
 @click.option(
-    "--grace", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+    "--grace", type=Seconds(min=0), default=10.0, show_default=True, metavar="SECONDS",
     help="How long it may take to stop before it is killed.",
 )  # fmt: skip
 @click.option(
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     help="Maximum restarts in a row after failures.",
 )  # fmt: skip
 @click.option(
-    "--health-interval", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS",
+    "--health-interval", type=Seconds(min=0.1), default=10.0, show_default=True, metavar="SECONDS",
     help="Interval between health checks; the manifest may set a longer one.",
 )  # fmt: skip
 @click.option(
@@ -117,7 +118,8 @@ def run(
         out.flush()  # otherwise a pipe gets it in blocks, long after it was printed
 
     env = {**(_file_pairs(env_file) if env_file is not None else {}), **_pairs(variables)}
-    plan = services.plan(asked, version, port=port, env=env, with_env=with_env, on_line=out.note)
+    with ended_by_signals():  # pip, which makes the environment, ends too
+        plan = services.plan(asked, version, port=port, env=env, with_env=with_env, on_line=out.note)
     if not with_env and (plan.folder / "requirements.txt").is_file():
         out.note("it has a requirements.txt; to make a virtual environment from it: --with-env")
     policy = running.RestartPolicy(
@@ -146,14 +148,19 @@ def run(
         out.note(f"sealdex logs -f {asked} · sealdex stop {asked}")
         out.result(state.as_dict())
         return
+    unwritten = Unwritten()
     supervisor = services.supervisor(
-        plan, policy, follows=follows, on_line=show, on_state=lambda state: _say(context, state)
+        plan,
+        policy,
+        follows=follows,
+        on_line=unwritten.passing(show),
+        on_state=unwritten.passing(lambda state: _say(context, state)),
     )
-    with ExitStack() as stack:
-        # a closed terminal sends SIGHUP (which Windows doesn't have): the service stops then too
-        for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
-            stack.callback(signal.signal, number, signal.signal(number, lambda *_: supervisor.request_stop()))
-        out.result(supervisor.run().as_dict())
+    # a closed terminal sends SIGHUP: the service stops then too
+    with on_signals(("SIGINT", "SIGTERM", "SIGHUP"), lambda _: supervisor.request_stop()):
+        done = supervisor.run()
+    unwritten.settle()
+    out.result(done.as_dict())
 
 
 def _say(context: Context, state: ServiceState) -> None:
@@ -208,7 +215,7 @@ def ps(context: Context) -> None:
 @click.argument("plugins", nargs=-1, metavar="NS/NAME...")
 @click.option("--all", "every", is_flag=True, help="Stop all running services.")
 @click.option(
-    "--grace", type=click.FloatRange(min=0), metavar="SECONDS",
+    "--grace", type=Seconds(min=0), metavar="SECONDS",
     help="How long they may take to stop before they are killed; default: the --grace of `run`.",
 )  # fmt: skip
 @client_command
@@ -293,7 +300,7 @@ def _duration(seconds: int | None) -> str:
 def _file_pairs(path: Path) -> dict[str, str]:
     """Read variables from a file of ``NAME=VALUE`` lines; empty lines and lines that begin with # are skipped."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the environment file can't be read: {error}", subject=str(path)) from error
     pairs = {}
@@ -301,11 +308,11 @@ def _file_pairs(path: Path) -> dict[str, str]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        if not (name.strip() and equals):
+        if not equals or not _is_variable(name.strip()):
             raise UsageError(
                 f"line {number} is not of the form NAME=VALUE", subject=str(path)
             )  # its text may be a secret
-        pairs[name.strip()] = value
+        pairs[name.strip()] = value.removesuffix("\r")
     return pairs
 
 
@@ -313,7 +320,12 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any]:
     pairs = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not (name and equals):
+        if not equals or not _is_variable(name):
             raise UsageError(f"--env {word} is not of the form NAME=VALUE")
         pairs[name] = value
     return pairs
+
+
+def _is_variable(name: str) -> bool:
+    """Return whether a variable can have such a name: ``export A`` is a shell's word before a name."""
+    return bool(name) and name.isprintable() and not any(map(str.isspace, name))

@@ -6,6 +6,7 @@ process is ever hit. Children that outlive the leader are terminated too.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
@@ -18,9 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from sealdex.runtime.process.signals import put_off, started
+
 _POLL_S = 0.01
 _HURRY_POLL_S = 0.1
 _LOOK_S = 0.05
+_KILLED_WITHIN_S = 5.0
 HAS_GROUPS = hasattr(os, "killpg")
 _CAN_PEEK = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
@@ -35,7 +39,8 @@ class ProcessGroup:
         stdin, stdout, stderr, pass_fds: as for `subprocess.Popen`.
 
     Raises:
-        OSError: there is no such program, or it can't be started.
+        OSError: there is no such program, or it can't be started, also because what the system is given isn't possible:
+            a NUL character in an argument, an ``=`` in the name of a variable.
     """
 
     def __init__(
@@ -49,18 +54,23 @@ class ProcessGroup:
         stderr: int | IO[bytes] | None = None,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        self.process = subprocess.Popen(
-            list(command),
-            cwd=folder,
-            env=dict(env),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            bufsize=0,
-            start_new_session=HAS_GROUPS,
-            pass_fds=pass_fds if HAS_GROUPS else (),
-        )
         self._reaping = threading.Lock()
+        with put_off():
+            try:
+                self.process = subprocess.Popen(
+                    list(command),
+                    cwd=folder,
+                    env=dict(env),
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    bufsize=0,
+                    start_new_session=HAS_GROUPS,
+                    pass_fds=pass_fds if HAS_GROUPS else (),
+                )
+            except ValueError as error:  # of what an author or a caller wrote, which nobody has checked for this system
+                raise OSError(errno.EINVAL, str(error)) from error
+            started.add(self)
 
     @property
     def pid(self) -> int:
@@ -95,6 +105,11 @@ class ProcessGroup:
                 return code
         return self._finish()
 
+    def kill(self) -> None:
+        """Send SIGKILL to the group, and wait for nothing; may be called in a signal handler."""
+        if self.process.returncode is None:
+            self._signal(signal.SIGKILL if HAS_GROUPS else signal.SIGTERM)
+
     @property
     def has_ended(self) -> bool:
         """Whether the leader has exited; its group may still run."""
@@ -111,7 +126,9 @@ class ProcessGroup:
         with self._reaping:
             if self.process.returncode is None:
                 self._signal(signal.SIGKILL if HAS_GROUPS else signal.SIGTERM)
-            return self.process.wait()
+            code = self.process.wait()
+            started.discard(self)
+            return code
 
     def _signal(self, number: int) -> None:
         if sys.platform == "win32":
@@ -165,18 +182,23 @@ def is_group_left(pid: int, identity: str, variable: str) -> bool:
     return now == identity or (now is None and any(_members(pid, variable.encode())))
 
 
-def end_group(pid: int, identity: str, variable: str, grace_s: float) -> None:
-    """Terminate a group started by another process, if it is still the same one; see `is_group_left`."""
+def end_group(pid: int, identity: str, variable: str, grace_s: float) -> bool:
+    """Terminate a group started by another process, if it is still the same one; see `is_group_left`.
+
+    Returns:
+        Whether it is gone. It stays where the system doesn't let this user end it, or can't end it now.
+    """
     if sys.platform == "win32":
-        return
-    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
+        return True
+    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, max(grace_s, _KILLED_WITHIN_S))):
         if not is_group_left(pid, identity, variable):
-            return
+            return True
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, number)
         deadline = time.monotonic() + patience_s
         while is_group_left(pid, identity, variable) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
+    return not is_group_left(pid, identity, variable)
 
 
 def _members(group: int, variable: bytes) -> Iterator[int]:
@@ -194,17 +216,33 @@ def _members(group: int, variable: bytes) -> Iterator[int]:
 
 
 def pump(stream: IO[bytes], line: Callable[[str], None], *, max_line_bytes: int = 64 * 1024) -> None:
-    """Read a stream to its end and pass on each line as text; long lines come in pieces."""
+    """Read a stream to its end and pass on each line as text; long lines come in pieces.
+
+    After a line that can't be passed on, the rest is read and dropped: a program whose output nobody reads would wait
+    for ever. What was raised is raised at the end.
+    """
+    failure: Exception | None = None
+
+    def tell(data: bytes) -> None:
+        nonlocal failure
+        if failure is None:
+            try:
+                line(_text(data))
+            except Exception as error:  # noqa: BLE001  # whatever becomes of the listener, the program goes on
+                failure = error
+
     held = b""
     while chunk := stream.read(65536):
         *lines, held = (held + chunk).split(b"\n")
         for each in lines:
-            line(_text(each))
+            tell(each)
         while len(held) >= max_line_bytes:
-            line(_text(held[:max_line_bytes]))
+            tell(held[:max_line_bytes])
             held = held[max_line_bytes:]
     if held:
-        line(_text(held))
+        tell(held)
+    if failure is not None:
+        raise failure
 
 
 def _text(data: bytes) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from dataclasses import replace
 from typing import Any
 
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
+from sealdex.runtime.process.signals import on_signals
 from sealdex.runtime.services._plan import ServiceWish
 from sealdex.runtime.services.api import LOG_FILE, Services
 from sealdex.runtime.services.supervisor import RestartPolicy
@@ -44,10 +44,8 @@ def _supervise(order: dict[str, Any]) -> None:
     supervisor = services.supervisor(
         replace(plan, wish=wish), RestartPolicy(**order["patience"]), follows=order["follows"]
     )  # fmt: skip
-    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), lambda *_: supervisor.request_stop())
-    supervisor.run()
+    with on_signals(("SIGTERM", "SIGINT", "SIGHUP"), lambda _: supervisor.request_stop()):
+        supervisor.run()
 
 
 if __name__ == "__main__":

@@ -29,19 +29,24 @@ class LogFile:
         self._lock = threading.Lock()
         self._file: IO[bytes] = path.open("ab", buffering=0)
         self._lost = 0
+        self._is_torn = False
 
     def write(self, line: str) -> None:
         """Append one line."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         with self._lock:
-            told = f"{now} sealdex: {self._lost} lines could not be written\n" if self._lost else ""
+            lost = "1 line" if self._lost == 1 else f"{self._lost} lines"
+            told = f"{now} sealdex: {lost} could not be written\n" if self._lost else ""
+            data = f"{told}{now} {line}\n".encode(errors="replace")
             try:
                 self._turn()
-                self._file.write(f"{told}{now} {line}\n".encode(errors="replace"))
+                written = self._file.write(b"\n" + data if self._is_torn else data)
             except (OSError, ValueError):
                 self._lost += 1
-            else:
-                self._lost = 0
+                return
+            whole = len(data) + self._is_torn
+            self._is_torn = written != whole  # the disk was full in the middle of it
+            self._lost = self._lost + 1 if self._is_torn else 0
 
     def close(self) -> None:
         """Close the file."""
@@ -50,9 +55,11 @@ class LogFile:
 
     def _turn(self) -> None:
         if self._file.tell() > self._max_bytes:
-            self._path.replace(older(self._path))
-            self._file.close()
-            self._file = self._path.open("ab", buffering=0)
+            with suppress(FileNotFoundError):  # it was replaced before, and there was no room for the next
+                self._path.replace(older(self._path))
+            following = self._path.open("ab", buffering=0)
+            self._file.close()  # only now: without one that is open, no later line could be written
+            self._file = following
 
 
 def older(path: Path) -> Path:
@@ -65,7 +72,7 @@ def last_lines(path: Path, count: int) -> list[str]:
     lines: list[bytes] = []
     for part in (older(path), path):
         with suppress(FileNotFoundError):
-            lines += part.read_bytes().splitlines()[-count:]
+            lines += _lines(part.read_bytes())[-count:]
     return [_text(line) for line in lines[-count:]] if count else []
 
 
@@ -84,7 +91,7 @@ def follow(path: Path, count: int, is_over: Callable[[], bool], poll_s: float = 
         before = []
         if len(lines) < count:
             with suppress(FileNotFoundError):
-                before = older(path).read_bytes().splitlines()
+                before = _lines(older(path).read_bytes())
         yield from map(_text, [*before, *lines][-count:] if count else [])
         while True:
             was_over = is_over()  # asked first, so that lines written just before the end are read
@@ -97,9 +104,7 @@ def follow(path: Path, count: int, is_over: Callable[[], bool], poll_s: float = 
                     if following is not None:
                         following.close()
                     break
-                if (
-                    file is not None
-                ):  # the log was rotated; what was written before that has just been read, except for the rest here
+                if file is not None:  # the log was rotated: the rest that was written before that
                     *lines, held = (held + file.read()).split(b"\n")
                     yield from map(_text, lines)
                     file.close()
@@ -121,6 +126,11 @@ def _opened(path: Path) -> IO[bytes] | None:
 
 def _same(one: IO[bytes], other: IO[bytes]) -> bool:
     return os.path.samestat(os.fstat(one.fileno()), os.fstat(other.fileno()))
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Return the lines that `LogFile` wrote; a carriage return that a service printed doesn't begin another."""
+    return data.removesuffix(b"\n").split(b"\n") if data else []
 
 
 def _text(line: bytes) -> str:

@@ -91,6 +91,7 @@ def plan_service(
     then ``env``. In the manifest's values and command, ``${PORT}``, ``${MODELS_DIR}`` and ``${SERVICE_DIR}`` are
     replaced. A relative ``MODELS_DIR`` is made absolute, since programs change folders.
     ``SEALDEX_PLUGIN_CONFIG`` is its configuration as JSON, if it has one, and never that of the caller.
+    ``SEALDEX_PLUGIN`` and ``SEALDEX_VERSION`` name the release, whatever any of these say.
 
     Args:
         installation: what to start.
@@ -129,13 +130,14 @@ def plan_service(
         **{name: value for name, value in environ.items() if name != CONFIG_VARIABLE},
         "PYTHONDONTWRITEBYTECODE": "1",  # an installation must not be changed
         "PYTHONUNBUFFERED": "1",  # its output is shown when it is printed
-        "SEALDEX_PLUGIN": f"{manifest.namespace}/{manifest.name}",
-        "SEALDEX_VERSION": manifest.version,
         **values,
         **_configuration(manifest, kept),
         **{key: Template(value).safe_substitute(values) for key, value in service.env.items()},
         "MODELS_DIR": values["MODELS_DIR"],
         **(env or {}),
+        # last: by these a later sealdex finds what a killed supervisor left behind
+        "SEALDEX_PLUGIN": f"{manifest.namespace}/{manifest.name}",
+        "SEALDEX_VERSION": manifest.version,
     }
     if environment_folder is not None:
         programs = environment_folder / ("Scripts" if os.name == "nt" else "bin")

@@ -19,6 +19,7 @@ from sealdex.runtime.services.state import now_utc
 from sealdex.store.leases import Hold
 
 _LAST_LINES = 10
+_LINE_LENGTH = 500
 _LAST_WORDS_S = 1.0  # a process that left the group may keep the output open
 
 
@@ -64,7 +65,7 @@ class ServiceProcess:
         self._events = events
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._is_over = threading.Event()
-        self._interval = plan.health.interval if plan.health is not None else 0.0
+        self._interval = min(plan.health.interval, threading.TIMEOUT_MAX) if plan.health is not None else 0.0
         try:
             self._group = self._start()
         except BaseException:
@@ -92,7 +93,7 @@ class ServiceProcess:
 
     def ask_every(self, seconds: float) -> None:
         """Check its health at this interval from now on."""
-        self._interval = seconds
+        self._interval = min(seconds, threading.TIMEOUT_MAX)
 
     def stop(self, grace_s: float, is_hurried: Callable[[], bool]) -> None:
         """Stop it and all processes that it started; may be called again.
@@ -137,7 +138,7 @@ class ServiceProcess:
         pump(stdout, self._printed)
 
     def _printed(self, line: str) -> None:
-        self._last_lines.append(line)
+        self._last_lines.append(line[:_LINE_LENGTH])
         self._on_line(self, line)
 
     def _wait(self) -> None:

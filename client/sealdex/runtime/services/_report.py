@@ -93,7 +93,7 @@ class Report:
     def _show(self, show: Callable[[], None]) -> None:
         try:
             show()
-        except (OSError, ValueError):  # the reader is gone; log and service continue
+        except Exception:  # noqa: BLE001  # whatever becomes of who is told: log and service continue
             self._on_line = self._on_state = None
 
 

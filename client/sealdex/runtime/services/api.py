@@ -28,7 +28,7 @@ from sealdex.runtime.services.state import (
     ServiceState,
     remember,
 )
-from sealdex.runtime.services.supervisor import RestartPolicy, Supervisor, already_running
+from sealdex.runtime.services.supervisor import RestartPolicy, Supervisor, already_running, not_ended
 from sealdex.store.activation import require_installed
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import current
@@ -159,6 +159,7 @@ class Services:
             raise already_running(plan)
         policy = policy or RestartPolicy()
         folder.make()
+        before = _author(folder.read())
         order = {
             "store": self._store.root,
             "plugin": plan.plugin,
@@ -182,10 +183,10 @@ class Services:
             )
         if process.stdin is None:
             raise AssertionError("unreachable: it is a pipe")
-        with process.stdin as stdin:
+        with suppress(BrokenPipeError), process.stdin as stdin:  # it ended at once, which is noticed below
             stdin.write(json.dumps(order).encode())
         took = stopwatch()
-        state = self._started(folder, process, plan, policy)
+        state = self._started(folder, process, plan, policy, before)
         _log.info(
             "runtime.started",
             "{plugin} {version} is {state} after {seconds} s: supervisor {pid}, log {log}",
@@ -199,13 +200,21 @@ class Services:
         return state
 
     def _started(
-        self, folder: ServiceFolder, process: subprocess.Popen[bytes], plan: ServicePlan, policy: RestartPolicy
+        self,
+        folder: ServiceFolder,
+        process: subprocess.Popen[bytes],
+        plan: ServicePlan,
+        policy: RestartPolicy,
+        before: tuple[object, ...],
     ) -> ServiceState:
+        """Wait until the supervisor has written how the start went; what ``before`` wrote doesn't count."""
         deadline = time.monotonic() + policy.health + policy.grace + _MARGIN_S
         while time.monotonic() < deadline:
             has_ended = process.poll() is not None
             state = folder.read()
-            if state is not None and is_started_as(process.pid, state.supervisor):
+            # of an earlier supervisor that had the same process id: in a container they begin at 1 again
+            is_old = _author(state) == before
+            if state is not None and not is_old and is_started_as(process.pid, state.supervisor):
                 if state.state in {"running", "stopped"}:
                     return state
                 if state.state == "failed":
@@ -217,12 +226,17 @@ class Services:
             if has_ended:
                 if folder.is_supervised():  # another process was first
                     raise already_running(plan)
-                break
+                raise PluginError(
+                    f"the supervisor of {plan.plugin} ended before the service was started",
+                    subject=str(plan.plugin),
+                    hint=f"sealdex logs {plan.plugin}",
+                )
             time.sleep(_POLL_S)
-        raise PluginError(
-            f"the supervisor of {plan.plugin} ended before the service was started",
+        raise PluginTimeoutError(
+            f"{plan.plugin} was not started in time",
             subject=str(plan.plugin),
-            hint=f"sealdex logs {plan.plugin}",
+            untouched=f"its supervisor, process {process.pid}, goes on trying",
+            hint=f"to see why: sealdex logs {plan.plugin}; to end it: sealdex stop {plan.plugin}",
         )
 
     def list(self) -> list[ServiceState]:
@@ -243,6 +257,7 @@ class Services:
 
         Raises:
             NotFoundError: it doesn't run. PluginTimeoutError: the supervisor doesn't end.
+            PluginError: what a killed supervisor left behind can't be ended.
         """
         folder = self._folder(plugin)
         state = folder.read()
@@ -255,11 +270,13 @@ class Services:
                 pid=state.supervisor,
             )
         if state is not None and state.is_left_behind and state.pid is not None and state.identity is not None:
-            end_group(state.pid, state.identity, state.variable, state.grace if grace is None else grace)
+            if not end_group(state.pid, state.identity, state.variable, state.grace if grace is None else grace):
+                raise not_ended(plugin, state.pid)
             remember(folder, replace(state, state="stopped", pid=None))
         elif state is not None and state.state not in OVER:
             if grace is not None:
-                folder.ask_grace(grace)
+                with suppress(OSError):  # on a full disk too it is to be stopped; as it was started, then
+                    folder.ask_grace(grace)
             self._end_supervisor(folder, state, state.grace if grace is None else grace)
         else:
             raise NotFoundError(f"{plugin} is not running", subject=str(plugin), hint="to see what runs: sealdex ps")
@@ -293,11 +310,19 @@ class Services:
 
     def _folder(self, plugin: PluginId) -> ServiceFolder:
         folder = ServiceFolder(self._store, plugin)
-        if not folder.log_path.exists():
+        if not folder.log_path.exists() and folder.read() is None:  # a log may have been removed to free its space
             raise NotFoundError(
                 f"{plugin} has never been started here", subject=str(plugin), hint=f"sealdex run {plugin}"
             )
         return folder
+
+
+def _author(state: ServiceState | None) -> tuple[object, ...]:
+    """Return what distinguishes the supervisor that wrote a state, where process ids repeat."""
+    if state is None:
+        return ()
+    # where the system tells no identity, the time of the last change
+    return (state.supervisor, state.supervisor_identity or state.since)
 
 
 def asked_release(text: str) -> tuple[PluginId, str | None]:

@@ -1,8 +1,7 @@
 """The services that a service depends on: finds them in order, and makes sure that they run and are healthy.
 
 Dependencies are those under ``dependencies`` in the manifest; one counts here if its version in use is a service.
-Indirect
-dependencies count too: a service that needs a library which needs a service needs that service.
+Indirect dependencies count too: a service that needs a library which needs a service needs that service.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ a file.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,6 +34,7 @@ ServicePhase = Literal["starting", "running", "waiting", "stopped", "failed", "d
 ServiceHealth = Literal["healthy", "unhealthy"]
 OVER: frozenset[str] = frozenset({"stopped", "failed", "died"})
 _LOCK_PATIENCE_S = 5.0
+_GRACE_S = 10.0
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("plugin", "version", "state", "since", "log"), (str,)),
     **dict.fromkeys(
@@ -82,7 +84,7 @@ class ServiceState:
     restarts: int = 0
     since: str = ""
     started_at: str | None = None
-    grace: float = 10.0
+    grace: float = _GRACE_S
     exit_code: int | None = None
     error: str | None = None
     log: str = ""
@@ -209,6 +211,8 @@ class ServiceFolder:
             state = ServiceState(**found)
             if state.started_at is not None:
                 _time(state.started_at)
+            if not math.isfinite(state.grace):  # as an earlier version took and wrote it; JSON has no such number
+                state = replace(state, grace=_GRACE_S)
         except (OSError, ValueError, TypeError, OverflowError):
             return None
         return state

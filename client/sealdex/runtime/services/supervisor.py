@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sealdex.errors import SealdexError
+from sealdex.model.ids import PluginId
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import PluginStatus
 from sealdex.runtime.process._backoff import BackOff, FailureRow
@@ -113,10 +114,19 @@ class Supervisor:
         lock = self._folder.acquire()
         if lock is None:
             raise already_running(self._plan)
-        first = first_state(
-            self._plan, os.getpid(), follows=self._follows, grace=self._policy.grace, log=str(self._folder.log_path)
-        )
-        self._report = Report(self._folder, first, self._on_line, self._on_state)
+        try:
+            first = first_state(
+                self._plan, os.getpid(), follows=self._follows, grace=self._policy.grace, log=str(self._folder.log_path)
+            )
+            self._report = Report(self._folder, first, self._on_line, self._on_state)
+            try:
+                return self._run_to_its_end()
+            finally:
+                self._report.close()
+        finally:
+            lock.release()
+
+    def _run_to_its_end(self) -> ServiceState:
         try:
             self._end_left_behind()
             return self._keep_running()
@@ -129,10 +139,12 @@ class Supervisor:
             self._note(self._plan, PluginStatus.ERROR, str(error))
             self._report.change("failed", error=str(error))
             raise
+        except Exception as error:  # otherwise its state would say that the supervisor was killed
+            self._end_all()
+            self._report.change("failed", error=f"{type(error).__name__}: {error}")
+            raise
         finally:
             self._end_all()
-            self._report.close()
-            lock.release()
 
     # --- the main loop -----------------------------------------------------------------------------------------------
 
@@ -373,7 +385,8 @@ class Supervisor:
             # recorded at once: other processes must find this supervisor and the process it has to terminate
             self._report.left_behind(before.pid, before.identity)
             self._report.say(f"terminating process {before.pid}, left behind by a supervisor that was killed")
-            end_group(before.pid, before.identity, before.variable, self._policy.grace)
+            if not end_group(before.pid, before.identity, before.variable, self._policy.grace):
+                raise not_ended(self._plan.plugin, before.pid)
         self._report.left_behind(None, None)
 
     def _printed(self, process: ServiceProcess, line: str) -> None:
@@ -397,6 +410,16 @@ def already_running(plan: ServicePlan) -> PluginError:
         subject=str(plan.plugin),
         untouched="it keeps running",
         hint=f"to see it: sealdex ps; to stop it: sealdex stop {plan.plugin}",
+    )
+
+
+def not_ended(plugin: PluginId, pid: int) -> PluginError:
+    """Return the error for a process that goes on after SIGKILL."""
+    return PluginError(
+        f"process {pid} of {plugin}, left behind by a supervisor that was killed, can't be ended",
+        subject=str(plugin),
+        untouched="it keeps running",
+        hint=f"end it as the user that it belongs to: kill -9 -- -{pid}",
     )
 
 
