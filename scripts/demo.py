@@ -106,7 +106,7 @@ def served(folder: Path) -> Iterator[str]:
             yield f"{address[0]}/"
         finally:
             server.terminate()
-            server.wait(timeout=10)
+            server.wait()
 
 
 def make_registry() -> None:
@@ -165,7 +165,7 @@ def main() -> None:
     with served(TREE / "published") as address:
         agent(address)
     say(f"done in {time.monotonic() - began:.0f} s")
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if os.isatty(0) and os.isatty(1):
         browse()
         return
     say("to browse it and install from it:")

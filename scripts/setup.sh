@@ -20,8 +20,9 @@ esac
 apt() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing $*"
-        apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 ||
-            { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+        # whoever else installs just now is waited for
+        set -- apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 "$@"
+        "$@" >/dev/null 2>&1 || { apt-get update -qq && "$@" >/dev/null; }
     else
         say "missing: $*. Install with: sudo apt-get install $*"
         return 1
@@ -38,11 +39,11 @@ unpacked() {
     rm -rf "$place"
 }
 
-# pip ENVIRONMENT ARGUMENT...: install into it.
+# pip ENVIRONMENT ARGUMENT...: install into it, over a network that may be slow.
 pip() {
     environment=$1
     shift
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --retries 10 --timeout 60 "$@"
 }
 
 # stale STAMP CONTENT: is what the stamp stands for still to be done? Every stamp says for which files it was done.
@@ -156,8 +157,8 @@ if [ "$what" != demo ]; then
     # what a registry's workflows install is installed by a test, without a network
     if stale "$venv/wheels/.setup" "$wanted"; then
         rm -rf "$venv/wheels"
-        "$venv/bin/python" -m pip download --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
-            -r pins/builder.txt --dest "$venv/wheels"
+        "$venv/bin/python" -m pip download --quiet --disable-pip-version-check --retries 10 --timeout 60 \
+            --only-binary :all: --require-hashes -r pins/builder.txt --dest "$venv/wheels"
         printf '%s' "$wanted" >"$venv/wheels/.setup"
     fi
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
