@@ -13,8 +13,10 @@ from support.released import Released
 from support.source_trees import Tree
 
 from registry_builder.source.readme_images import record_bytes, stored_image
-from sealdex.model.decode import read_wire
-from sealdex.model.index import INDEX_FORMAT, IndexDocument
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument
+from sealdex.transport import Transport
+from sealdex.trust import TrustedRegistry
 
 
 def test_a_client_of_0_1_0_reads_what_has_a_title(
@@ -93,7 +95,10 @@ def test_a_builder_of_0_1_0_passes_over_readmes_in_languages_and_images_and_refu
 
 
 def newest_index(folder: Path) -> IndexDocument:
-    """Return the index document that was published last."""
-    files = (folder / "published/public/targets/index/acme").glob("*.slack.json")
-    newest = max(files, key=lambda path: path.stat().st_mtime_ns)
-    return read_wire(newest.read_bytes(), IndexDocument, newest_format=INDEX_FORMAT, what="index")
+    """Return the index document that is published now."""
+    root = (folder / "source/trust/public/1.root.json").read_bytes()
+    with Transport() as transport:
+        url = (folder / "published/public").as_uri()
+        found = TrustedRegistry("public", url, root, folder / "trust", transport).index(PluginId("acme", "slack"))
+    assert found is not None
+    return found

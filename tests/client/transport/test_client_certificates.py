@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -217,17 +218,22 @@ def test_a_certificate_goes_to_its_own_address_only(scene: Scene) -> None:
     context.verify_mode = ssl.CERT_OPTIONAL
 
     class Asking(ssl.SSLSocket):
-        def do_handshake(self, block: bool = False) -> None:
-            super().do_handshake(block)
+        def recv_into(self, *args: Any, **more: Any) -> int:
+            count = super().recv_into(*args, **more)  # shakes hands at first
             asked.append(self.getpeercert())
+            return count
 
     context.sslsocket_class = Asking
     with FaultServer(tls=context) as thief:
         thief.put("/stolen", b"data")
         scene.running["tls1.3"].always("/team/away", Redirect(thief.url("/stolen")))
         assert scene.read("tls1.3", shown("good.pem"), "away") == b"data"
-    assert len(thief.requests) == 1
-    assert not any(asked)
+        assert len(thief.requests) == 1
+        assert asked
+        assert not any(asked)
+        scene.urls["thief"] = thief.url("/")  # to whoever it is for it is shown here as well
+        assert scene.read("thief", shown("good.pem"), "stolen") == b"data"
+        assert any(asked)
 
 
 def test_a_renewed_certificate_is_used_at_once(scene: Scene) -> None:

@@ -285,12 +285,13 @@ def test_a_port_of_our_choice_that_somebody_takes_first_is_given_up_for_another(
         assert Services(plugins.store).list()[0].port == state.port
 
 
+# both write whole lines at once: print, unbuffered, writes the end of a line by itself
 STUBBORN = """
 import os, signal, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c",
-    "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"])
-signal.signal(signal.SIGTERM, lambda *_: (print("ending", flush=True), sys.exit(0)))
-print("child", child.pid, flush=True)
+    "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'deaf\\n'); time.sleep(1000)"])
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"ending\\n"), sys.exit(0)))
+os.write(1, b"child %d\\n" % child.pid)
 while True: time.sleep(0.05)
 """
 
