@@ -289,7 +289,7 @@ def test_a_port_of_our_choice_that_somebody_takes_first_is_given_up_for_another(
 STUBBORN = """
 import os, signal, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c",
-    "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'deaf\\n'); time.sleep(1000)"])
+    "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'deaf\\\\n'); time.sleep(1000)"])
 signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"ending\\n"), sys.exit(0)))
 os.write(1, b"child %d\\n" % child.pid)
 while True: time.sleep(0.05)
