@@ -18,6 +18,7 @@ import msgspec
 
 from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.attachments import attachment_path
+from registry_builder.source.documents import control_problems
 from registry_builder.source.event_files import STATUS_FOLDER, event_file_name, event_order
 from registry_builder.source.load import STATUS_NAME, load_tree
 from registry_builder.source.own_folders import require_own_folders
@@ -211,7 +212,8 @@ class EventTarget:
 
 
 def _checked(values: dict[str, object]) -> StatusEvent:
-    if problems := problems_in(values, StatusEvent):
+    # control characters as well: whoever loads the tree refuses a text that has some
+    if problems := [*problems_in(values, StatusEvent), *control_problems(values)]:
         raise UsageError("; ".join(map(str, problems)), untouched=UNTOUCHED)
     try:
         return convert_to(values, StatusEvent)

@@ -30,6 +30,7 @@ What the readers above share:
     _record          what no release has a field for, as an attachment
     _packages        zips and folders of other systems
     _reading         bounded and strict reading of exports
+    _asset_names     what the files of a release on GitHub are, by their names
     _binaries        which hosts a library is for, by its header
     _arcade_table    the rows of the engine's exported table
     _hub_answers     what a hub's API says

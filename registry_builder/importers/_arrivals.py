@@ -8,12 +8,15 @@ from pathlib import Path
 
 from registry_builder.authoring.lifecycle import attest, deprecate, promote, yank
 from registry_builder.importers._import_run import ImportRun
-from registry_builder.importers.foreign import ForeignAttachment, ForeignPlugin, ForeignRelease, SourceError
+from registry_builder.importers.foreign import ForeignAttachment, ForeignPlugin, ForeignRelease, SourceError, shown
 from registry_builder.source.attachments import MAX_ATTACHMENT_BYTES
+from registry_builder.source.documents import without_controls
 from registry_builder.source.load import load_tree
 from sealdex.errors import SealdexError, UsageError
-from sealdex.model.ids import PluginId
+from sealdex.model.ids import PluginId, file_name_problem
 from sealdex.model.plugin import StatusEvent, fold_status
+
+_MAX_REASON = 2000
 
 
 class Arrivals:
@@ -48,8 +51,8 @@ class Arrivals:
             if any(e.action == "unyank" and e.version == version for e in events):
                 self._run.report.notes.append(f"{plugin_id} {version}: is yanked at the source; here it was taken back")
             else:
-                why = release.yanked or f"yanked at the source ({self._run.system})"
-                self._run.event(yank(self._run.tree, plugin_id, version, why=why[:2000], by=by))
+                why = _reason(release.yanked, f"yanked at the source ({self._run.system})")
+                self._run.event(yank(self._run.tree, plugin_id, version, why=why, by=by))
         for channel in release.channels:
             if not any(e.action == "demote" and (e.version, e.channel) == (version, channel) for e in events):
                 self._run.event(promote(self._run.tree, plugin_id, version, channel, by=by))
@@ -61,6 +64,11 @@ class Arrivals:
     def _attach(
         self, plugin_id: PluginId, version: str, release: ForeignRelease, attachment: ForeignAttachment
     ) -> None:
+        if problem := file_name_problem(attachment.name):  # it becomes a path
+            self._run.report.refuse(
+                release, f"{shown(attachment.name)}: can't be attached: its name {problem}", whole=False
+            )
+            return
         folder = Path(tempfile.mkdtemp(dir=self._run.staging))
         path = folder / attachment.name
         try:
@@ -82,13 +90,18 @@ class Arrivals:
         if fold_status(events).deprecated is not None or any(e.action == "undeprecate" for e in events):
             return
         use = self._run.ids.get(foreign.use) if foreign.use is not None else None
-        why = foreign.deprecated or f"deprecated at the source ({self._run.system})"
+        why = _reason(foreign.deprecated, f"deprecated at the source ({self._run.system})")
         with suppress(UsageError):  # its own successor
-            self._run.event(deprecate(self._run.tree, plugin_id, use=use, why=why[:2000], by=self._run.options.by))
+            self._run.event(deprecate(self._run.tree, plugin_id, use=use, why=why, by=self._run.options.by))
 
     def _events_of(self, plugin_id: PluginId) -> tuple[StatusEvent, ...]:
         source = load_tree(self._run.tree, only=[plugin_id]).plugins.get(plugin_id)
         return tuple(source.status.events) if source is not None else ()
+
+
+def _reason(stated: str, otherwise: str) -> str:
+    """Return the source's reason as an event can have it."""
+    return without_controls(stated)[:_MAX_REASON].strip() or otherwise
 
 
 __all__ = ["Arrivals"]

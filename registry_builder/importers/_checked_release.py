@@ -8,8 +8,9 @@ from pathlib import Path
 from registry_builder.importers._build import build_release, wants_bytes
 from registry_builder.importers._import_run import ImportRun, drop
 from registry_builder.importers.contents import Measured
-from registry_builder.importers.foreign import ForeignFile, ForeignRelease, Packing, SourceError, shown
+from registry_builder.importers.foreign import ForeignFile, ForeignRelease, Packing, RemoteFile, SourceError, shown
 from registry_builder.source.allowed_secrets import is_allowed, refusal
+from registry_builder.source.attachments import MAX_ATTACHMENT_BYTES
 from registry_builder.source.lint.artifacts import ArtifactChecks
 from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.secrets.text import secrets_in
@@ -34,9 +35,11 @@ class CheckedReleases:
         """
         dependencies, problems = self._dependencies(release)
         measured: list[Measured] = []
+        unstated: list[str] = []
         for number, file in enumerate(release.files):
             try:
                 measured.append(self._measured(file))
+                unstated += _unstated(file)
             except SourceError as error:  # noqa: PERF203  # all of them are told
                 problems.append(str(error) if len(release.files) == 1 else f"files[{number}]: {error}")
         if problems:
@@ -51,6 +54,8 @@ class CheckedReleases:
         if problems:
             drop(measured)
             raise SourceError("; ".join(problems))
+        named = f"{plugin_id} {version}"
+        self._run.report.unstated += [(named, address) for address in unstated]
         return document, measured
 
     def _measured(self, file: ForeignFile) -> Measured:
@@ -104,7 +109,10 @@ class CheckedReleases:
                 yield f"{finding.where}: {finding.message}"
         file = f"plugins/{plugin_id}/releases/{document.version}.json"
         allowed = self._run.there.config.policy.allow_files
-        texts = [encode_json(document), encode_json(release.record)]
+        record = encode_json(release.record)
+        if len(record) > MAX_ATTACHMENT_BYTES // 2:  # indented, and with what else belongs to it
+            yield f"has {len(record)} bytes of fields that no release has, which import.json can't hold"
+        texts = [encode_json(document), record]
         for secret in {s.shown: s for data in texts for s in secrets_in(data)}.values():
             if not is_allowed(allowed, file):
                 yield refusal(file, secret._replace(line=0))
@@ -127,6 +135,15 @@ class CheckedReleases:
                 self._run.report.refuse(each[0], "; ".join(wrong[str(number)]))
             else:
                 yield each
+
+
+def _unstated(file: ForeignFile) -> list[str]:
+    """Return the addresses of what is read over the network and has no digest at the source."""
+    if isinstance(file.origin, Packing):
+        members = file.origin.members.values()
+        return [m.origin.url for m in members if isinstance(m.origin, RemoteFile) and not m.digests]
+    address = file.origin.url if isinstance(file.origin, RemoteFile) else file.address
+    return [address] if address is not None and not file.digests else []
 
 
 def _is_same(path: Path, other: Path | None) -> bool:

@@ -20,19 +20,23 @@ def sums_in(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield path and digest of each line, in the format of ``sha256sum``.
 
     Raises:
-        SourceError: a line is something else.
+        SourceError: a line is something else, or two lines state different digests of one file.
     """
     try:
         text = in_utf8(data, CHECKSUMS, CHECKSUMS).decode()
     except UsageError as error:
         raise SourceError(error.message) from error
+    stated: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = _SUM_LINE.fullmatch(line)
         if match is None:
             raise SourceError(f"line {number} is not a line of sha256sum: DIGEST  FILE")
-        yield match["path"].removeprefix("./"), match["digest"].lower()
+        path, digest = match["path"].removeprefix("./"), match["digest"].lower()
+        if stated.setdefault(path, digest) != digest:
+            raise SourceError(f"line {number} states another digest of '{shown(path)}' than a line before")
+        yield path, digest
 
 
 def wrong_members(package: ZipPackage) -> Iterator[str]:

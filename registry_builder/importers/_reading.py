@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +18,8 @@ from sealdex.model.foreign_fields import list_of, object_of, shown, text_of
 MAX_EXPORT_BYTES = 256 * 1024 * 1024
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 60
+_SURROGATE, _SURROGATE_BYTES = re.compile(r"\\u[dD][89a-fA-F]"), re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def export_bytes(path: Path, most: int = MAX_EXPORT_BYTES) -> bytes:
@@ -60,10 +64,11 @@ def strict_json(data: bytes | str) -> Any:
     """Return the values of a JSON text.
 
     Raises:
-        SourceError: it isn't JSON, has a key twice in one object, a number that JSON doesn't have, or nests too deep.
+        SourceError: it isn't JSON, has a key twice in one object, a number that JSON doesn't have or that is out of
+            range, half of a surrogate pair, or nests too deep.
     """
     try:
-        values = json.loads(data, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        values = json.loads(data, object_pairs_hook=_distinct, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError as error:
         raise SourceError("is nested too deeply") from error
     except SourceError:
@@ -71,6 +76,9 @@ def strict_json(data: bytes | str) -> Any:
     except ValueError as error:
         raise SourceError(f"is not valid JSON: {error}") from error
     _check_depth(values)
+    escape = _SURROGATE.search(data) if isinstance(data, str) else _SURROGATE_BYTES.search(data)
+    if escape is not None:
+        _check_pairs(values)
     return values
 
 
@@ -83,22 +91,43 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise SourceError(f"has the number {shown(number)}, which is out of range: write it as text")
+    return value
+
+
 def _no_constant(name: str) -> Any:
     raise SourceError(f"has the number {name}, which JSON doesn't have")
 
 
 def _check_depth(values: Any) -> None:
-    level, depth = [values], 0
+    for depth, _ in enumerate(_levels(values), 1):
+        if depth > MAX_DEPTH:
+            raise SourceError(f"is nested more than {MAX_DEPTH} levels deep")
+
+
+def _check_pairs(values: Any) -> None:
+    """Refuse half of a surrogate pair, which JSON can escape and no encoding can hold."""
+    for level in _levels(values):
+        for value in level:
+            for text in value if isinstance(value, dict) else [value]:
+                if isinstance(text, str) and _HALF.search(text):
+                    raise SourceError(f"has half of a surrogate pair in '{shown(text)}': export it again in UTF-8")
+
+
+def _levels(values: Any) -> Iterator[list[Any]]:
+    """Yield the values, then those directly in them, and so on; without recursion."""
+    level = [values]
     while level:
+        yield level
         level = [
             inner
             for value in level
             if isinstance(value, dict | list)
             for inner in (value.values() if isinstance(value, dict) else value)
         ]
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise SourceError(f"is nested more than {MAX_DEPTH} levels deep")
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, bytes | SourceError]]:
@@ -108,10 +137,8 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes | SourceError]]:
         NotFoundError: there is no such file.
         UsageError: the file can't be read or isn't in UTF-8.
     """
-    if not path.is_file():
-        raise NotFoundError("does not exist", subject=str(path), untouched="nothing was imported")
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") as stream:  # a pipe as well: the answer of a script
             for number, line in _numbered_lines(stream, MAX_LINE_BYTES):
                 if line is None:
                     yield number, SourceError(f"has more than {MAX_LINE_BYTES} bytes, which no line of a list needs")
@@ -119,6 +146,8 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes | SourceError]]:
                 text = without_mark(line) if number == 1 else line
                 if text.strip():
                     yield number, in_utf8(text, path.name, f"{path}, line {number}")
+    except FileNotFoundError as error:
+        raise NotFoundError("does not exist", subject=str(path), untouched="nothing was imported") from error
     except OSError as error:
         raise UsageError(
             f"can't be read: {error.strerror or error}", subject=str(path), untouched="nothing was imported"

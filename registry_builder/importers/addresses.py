@@ -18,7 +18,8 @@ from sealdex.transport import public_url
 _EXPIRING = frozenset({
     "x-amz-signature", "x-amz-expires", "signature", "expires", "x-goog-signature", "x-goog-expires", "sig", "se",
     "x-oss-signature", "ossaccesskeyid", "q-signature", "x-cos-security-token", "x-amz-security-token",
-    "awsaccesskeyid", "token", "access_token",
+    "awsaccesskeyid", "token", "access_token", "private_token", "job_token", "auth_token", "api_key", "apikey",
+    "password", "jwt", "x-amz-credential", "x-goog-credential",
 })  # fmt: skip
 _GENERATED = re.compile(
     r"^https?://(?:codeload\.github\.com/|api\.github\.com/repos/[^/]+/[^/]+/(?:tar|zip)ball/"
@@ -42,7 +43,7 @@ def unstable_address(url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return None
+        return None  # who reads it says so
     path = parts.path.lower()
     if "/chartrepo/" in path or "/api/v2.0/projects/" in path or (parts.hostname or "").startswith("harbor."):
         return "Harbor's addresses of files last no longer than its chart repository and retention rules let them"

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from registry_builder.importers._reading import strict_json
 from registry_builder.importers.docker_login import HUB, Login, login_for
@@ -54,14 +54,23 @@ def image_of(url: str, default_tag: str) -> Image:
     Raises:
         SourceError: it has another form.
     """
-    parts = urlsplit(url)
-    match = _REFERENCE.fullmatch(parts.path.strip("/"))
-    if not parts.netloc or "@" in parts.netloc or match is None:
+    parts = _split(url)
+    match = _REFERENCE.fullmatch(parts.path.strip("/")) if parts is not None else None
+    if parts is None or not parts.netloc or "@" in parts.netloc or match is None:
         raise SourceError(f"'{shown(url)}' is not an address in a container registry: oci://HOST/REPOSITORY:TAG")
     scheme = "http" if parts.hostname in _LOCAL else "https"
     host = HUB if parts.netloc.lower() in ("docker.io", "index.docker.io") else parts.netloc.lower()
     reference = f"sha256:{match['digest']}" if match["digest"] else match["tag"] or default_tag
     return Image(f"{scheme}://{host}/v2/{quote(match['repository'])}", reference)
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # it is read when it is asked for
+    except ValueError:
+        return None
+    return parts
 
 
 class RegistryLogins(Credentials):

@@ -15,6 +15,7 @@ from registry_builder.authoring.pack import UnpackableError, pack
 from registry_builder.importers._binaries import HEAD_BYTES
 from registry_builder.importers.foreign import GIT, LocalFile, PackedMember, Packing, RemoteFile, SourceError
 from registry_builder.source.safe_open import Gate, UnreadableError
+from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer
 from sealdex.archive.entries import path_problem
 from sealdex.errors import SealdexError
 from sealdex.transport import EncodingError, TooLargeError, TransientError, Transport
@@ -82,7 +83,9 @@ class Contents:
             max_bytes: instead of the limit of artifacts.
 
         Raises:
-            SourceError: it can't be read, is too large, or isn't what is stated; all of it in one message.
+            SourceError: it can't be read, is too large, is a Git LFS pointer, or isn't what is stated; all of it in one
+                message.
+            OSError: the copy can't be written.
         """
         if isinstance(origin, Packing):
             return self._packed(origin)
@@ -90,6 +93,8 @@ class Contents:
             return self._read(origin, stated, size, max_bytes or self._max_bytes, keep=keep)
         except UnreadableError as error:
             raise SourceError(f"{origin} {error}") from error
+        except _CopyError as error:
+            raise error.reason from error  # of this machine, not of the source: nothing more can be imported
         except OSError as error:
             raise SourceError(f"{origin} can't be read: {error.strerror or error}") from error
         except SealdexError as error:
@@ -101,7 +106,7 @@ class Contents:
         hashes = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", *stated} - {GIT}}
         head, length = bytearray(), 0
         target = self._new_file() if keep else None
-        with target.open("wb") if target is not None else nullcontext() as copy, self._opened(origin, most) as source:
+        with _Copy(target) if target is not None else nullcontext() as copy, self._opened(origin, most) as source:
             git = _git_hash(source.size if size is None else size) if GIT in stated else None
             for chunk in source.chunks:
                 length += len(chunk)
@@ -129,6 +134,8 @@ class Contents:
             raise SourceError(
                 f"{origin}: {'; '.join(wrong)}: restore the file at the source, or correct what it states"
             )
+        if is_lfs_pointer(bytes(head)):
+            raise SourceError(f"{origin} {POINTER_PROBLEM}")
         sha256 = digests.pop("sha256")
         return Measured(length, sha256, digests, bytes(head), target)
 
@@ -225,8 +232,44 @@ class Contents:
         return None
 
     def _new_file(self) -> Path:
-        with tempfile.NamedTemporaryFile(dir=self._staging, delete=False) as file:
+        with _writing(), tempfile.NamedTemporaryFile(dir=self._staging, delete=False) as file:
             return Path(file.name)
+
+
+class _CopyError(Exception):
+    """A copy can't be written; ``reason`` says why."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _CopyError(error) from error
+
+
+class _Copy:
+    """The copy of a file, while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        with _writing():
+            self._file = path.open("wb")
+
+    def __enter__(self) -> _Copy:  # noqa: PYI034  # typing.Self came with Python 3.11
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Write some bytes."""
+        with _writing():
+            self._file.write(chunk)
+
+    def __exit__(self, *_: object) -> None:
+        with _writing():
+            self._file.close()
 
 
 class _Source:

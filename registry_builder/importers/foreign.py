@@ -284,7 +284,8 @@ def summary_of(*candidates: object) -> str:
 
 def web_address(value: object) -> str | None:
     """Return an address for plugin.yaml; None for what isn't one."""
-    return value if isinstance(value, str) and re.fullmatch(r"https?://\S{1,2000}", value) else None
+    is_one = isinstance(value, str) and re.fullmatch(r"https?://(?![^/?#]*@)\S{1,2000}", value)  # without a password
+    return str(value) if is_one else None
 
 
 def digest_problem(algorithm: str, digest: object) -> str | None:

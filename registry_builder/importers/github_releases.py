@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from registry_builder.importers._asset_names import ARCHIVES, checksums, is_sums, proof_kind, selectors_of
 from registry_builder.importers._reading import MAX_EXPORT_BYTES, by_length, export_bytes, in_utf8, strict_json, utc
 from registry_builder.importers.foreign import (
     ForeignAttachment,
@@ -31,7 +32,6 @@ from registry_builder.importers.foreign import (
     web_address,
 )
 from sealdex.errors import SealdexError, UsageError
-from sealdex.model.platforms import usual_spelling
 from sealdex.model.versions import version_problem
 from sealdex.transport import Credentials, Grant, Transport, origin_of
 
@@ -42,28 +42,7 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 _PAGE = 100
 _MAX_PAGES = 100
 _MAX_SUMS_BYTES = 4 * 1024 * 1024
-_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
-_SUM_ENDING = re.compile(r"\.(?P<algorithm>sha256|sha512|sha384|sha1|md5)(?:sums?)?(?:\.txt)?$", re.IGNORECASE)
-_SUM_LIST = re.compile(
-    r"(?:^|[._-])(?:(?P<algorithm>sha256|sha512|sha1|md5)[_-]?sums?|checksums?)(?:\.txt)?$", re.IGNORECASE
-)
-_SUM_LINE = re.compile(r"\\?(?P<digest>[0-9a-fA-F]{32,128})(?:[ \t]+[*]?(?P<name>.+?))?\s*")
-_BSD_LINE = re.compile(r"(?P<algorithm>[A-Z0-9-]+) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{32,128})\s*")
-_PROOFS = {
-    ".sigstore.json": None, ".sigstore": None, ".bundle": None, ".cdx.json": None, ".cyclonedx.json": None,
-    ".spdx.json": None, ".sbom.json": None, ".sbom": "sbom", ".bom.json": None, ".intoto.jsonl": "intoto-jsonl",
-    ".att": "attestation", ".sig": "signature", ".asc": "signature", ".minisig": "signature", ".pem": "certificate",
-    ".crt": "certificate",
-}  # fmt: skip
 _YANKED = re.compile(r"\[YANKED\]", re.IGNORECASE)
-_OS = re.compile(
-    r"(?:^|[^a-z0-9])(?P<os>linux|darwin|macos|macosx|osx|mac|apple-darwin|windows|win32|win64|win|freebsd|netbsd|openbsd|"
-    r"android)(?![a-z])"
-)
-_ARCH = re.compile(
-    r"(?:^|[^a-z0-9])(?P<arch>x86[_-]64|amd64|x64|aarch64|arm64|armv[567][a-z]{0,3}|armhf|arm|i[3-6]86|386|x86|riscv64|"
-    r"s390x|ppc64le|ppc64|loong64|loongarch64)(?![a-z0-9])"
-)
 
 
 class GitHubToken(Credentials):
@@ -107,14 +86,13 @@ def read_github(
     Raises:
         NotFoundError: there is no such file. UnavailableError: the API doesn't answer. UsageError: it isn't releases.
     """
-    path = Path(source)
+    path, found = Path(source), Found()
     if REPOSITORY.fullmatch(source) and not path.is_file():
-        name, about, releases = source, *_asked(source, transport, api)
+        name, about, releases = source, *_asked(source, transport, api, found)
         place = source
     else:
         about, releases = _saved(path)
         name, place = _named(about, releases, path), path.name
-    found = Found()
     reader = _Releases(name, transport, assets, found)
     changing = [release for number, release in enumerate(releases) if reader.release(release, place, number)]
     if found.releases:
@@ -127,18 +105,30 @@ def read_github(
     return found
 
 
-def _asked(name: str, transport: Transport, api: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _asked(name: str, transport: Transport, api: str, found: Found) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what the API says of a repository, and its releases.
+
+    A page may be shorter than was asked for: other forges, and proxies, have limits of their own. So the last one is
+    the one that has nothing new.
+    """
     about = _answer(transport, f"{api.rstrip('/')}/repos/{name}")
-    releases: list[dict[str, Any]] = []
+    releases: dict[str, dict[str, Any]] = {}
     for page in range(1, _MAX_PAGES + 1):
         url = f"{api.rstrip('/')}/repos/{name}/releases?per_page={_PAGE}&page={page}"
         answer = _answer(transport, url)
         if not isinstance(answer, list) or not all(isinstance(each, dict) for each in answer):
             raise UsageError("didn't answer with a list of releases", subject=url, untouched="nothing was imported")
-        releases += answer
-        if len(answer) < _PAGE:
+        before = len(releases)
+        for number, each in enumerate(answer):
+            # a release that is published meanwhile moves the others: one of them comes twice
+            releases.setdefault(str(each.get("id") or each.get("tag_name") or (page, number)), each)
+        if len(releases) == before:
             break
-    return about if isinstance(about, dict) else {}, releases
+    else:
+        found.refuse(
+            name, name, None, f"has more releases than the {_MAX_PAGES} pages that are read: save them in a file"
+        )
+    return about if isinstance(about, dict) else {}, list(releases.values())
 
 
 def _answer(transport: Transport, url: str) -> Any:
@@ -210,7 +200,7 @@ class _Releases:
             raise SourceError("draft: is not published yet")
         assets = self._assets(values)
         taken, left = self._taken(assets)
-        sums = [asset for name, asset in assets.items() if _is_sums(name, assets)]
+        sums = [asset for name, asset in assets.items() if is_sums(name, assets)]
         digests = self._digests(assets, taken, sums)
         problems: list[str] = []
         fields: dict[str, Any] = {
@@ -224,7 +214,7 @@ class _Releases:
             except SourceError as error:
                 problems.append(str(error))
         files = []
-        selectors = _selectors(list(taken))
+        selectors = selectors_of(list(taken))
         for name, asset in taken.items():
             problems += (f"{name}: {said}" for said in stated_problems(digests[name], asset.get("size")))
             origin = RemoteFile(str(asset["browser_download_url"]))
@@ -273,12 +263,12 @@ class _Releases:
         taken: dict[str, Mapping[str, Any]] = {}
         left: list[str] = []
         for name, asset in assets.items():
-            if _is_sums(name, assets) or _proof_kind(name) is not False:
+            if is_sums(name, assets) or proof_kind(name) is not False:
                 continue
             if self._patterns:
                 if any(fnmatchcase(name, pattern) for pattern in self._patterns):
                     taken[name] = asset
-            elif name.lower().endswith(_ARCHIVES):
+            elif name.lower().endswith(ARCHIVES):
                 taken[name] = asset
             else:
                 left.append(f"assets: '{shown(name)}' is not an archive; to take it: --asset '{shown(name)}'")
@@ -317,77 +307,15 @@ class _Releases:
         return digests
 
 
-def _is_sums(name: str, assets: Mapping[str, object]) -> bool:
-    match = _SUM_ENDING.search(name)
-    return (match is not None and name[: match.start()] in assets) or _SUM_LIST.search(name) is not None
-
-
-def checksums(name: str, data: bytes, assets: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
-    """Yield file, algorithm and digest of a checksum file; only for files whose name is exactly that of an asset.
-
-    A file ``X.sha256`` with a digest alone is that of ``X``.
-    """
-    ending = _SUM_ENDING.search(name)
-    own = name[: ending.start()] if ending is not None else None
-    for line in data.decode().splitlines():
-        match = _SUM_LINE.fullmatch(line) or _BSD_LINE.fullmatch(line)
-        if match is None:
-            continue
-        target = match["name"].removeprefix("./") if match["name"] else own
-        if target in assets:
-            try:
-                algorithm, digest = by_length(match["digest"])
-            except SourceError:
-                continue
-            yield str(target), algorithm, digest
-
-
-def _proof_kind(name: str) -> str | bool | None:
-    """Return the kind of a file that proves or describes others; None if its content tells; False for other files."""
-    lower = name.lower()
-    for ending in sorted(_PROOFS, key=len, reverse=True):
-        if lower.endswith(ending):
-            return _PROOFS[ending]
-    return False
-
-
 def _attachments(assets: Mapping[str, Mapping[str, Any]]) -> Iterator[ForeignAttachment]:
     for name, asset in assets.items():
-        kind = _proof_kind(name)
-        if kind is False or _is_sums(name, assets):
+        kind = proof_kind(name)
+        if kind is False or is_sums(name, assets):
             continue
         digest = asset.get("digest")
         sha256 = digest.removeprefix("sha256:") if isinstance(digest, str) and digest.startswith("sha256:") else None
         origin = RemoteFile(str(asset["browser_download_url"]))
         yield ForeignAttachment(origin, name, kind if isinstance(kind, str) else None, sha256)
-
-
-def platform_in(name: str) -> dict[str, str]:
-    """Return ``os`` and ``arch`` that the name of a file states, as hosts report them.
-
-    >>> platform_in("tool_1.2.0_Darwin_x86_64.tar.gz"), platform_in("tool-linux-musl-aarch64.zip"), platform_in("a.zip")
-    ({'os': 'darwin', 'arch': 'amd64'}, {'os': 'linux', 'arch': 'arm64'}, {})
-    """
-    lower, labels = name.lower(), dict[str, str]()
-    if (system := _OS.search(lower)) is not None:
-        found = "darwin" if system["os"] == "apple-darwin" else usual_spelling("os", system["os"])
-        if found:
-            labels["os"] = found
-    if (arch := _ARCH.search(lower)) is not None and (found := usual_spelling("arch", arch["arch"].replace("-", "_"))):
-        labels["arch"] = found
-    return labels
-
-
-def _selectors(names: list[str]) -> dict[str, dict[str, str]]:
-    """Return what each file is for; the C library only where there is a file for each."""
-    labels = {name: platform_in(name) for name in names}
-    for name in names:
-        twins = [other for other in names if other != name and labels[other] == labels[name]]
-        if twins and "musl" in name.lower() and not any("musl" in other.lower() for other in twins):
-            labels[name] = {**labels[name], "libc": "musl"}
-            for other in twins:
-                labels[other] = {**labels[other], "libc": "glibc"}
-    return labels
 
 
 def _plugin(name: str, about: Mapping[str, Any], plugin_type: str) -> ForeignPlugin:
@@ -414,4 +342,4 @@ def _plugin(name: str, about: Mapping[str, Any], plugin_type: str) -> ForeignPlu
     )
 
 
-__all__ = ["DEFAULT_GITHUB_TYPE", "GITHUB_API", "SYSTEM", "GitHubToken", "checksums", "platform_in", "read_github"]
+__all__ = ["DEFAULT_GITHUB_TYPE", "GITHUB_API", "SYSTEM", "GitHubToken", "read_github"]

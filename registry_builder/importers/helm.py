@@ -49,6 +49,7 @@ KNOWN = frozenset({
     "apiVersion", "name", "version", "description", "home", "sources", "keywords", "maintainers", "icon", "urls",
     "digest", "created", "deprecated", "removed",
 })  # fmt: skip
+_MAX_VALUES = 10_000_000  # a chart of every day for years has a hundred values a version
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CHART_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 _DIGEST = re.compile(r"(?:sha256:)?(?P<digest>[0-9a-fA-F]{64})")
@@ -74,7 +75,11 @@ def read_helm(source: str, transport: Transport, registries: ContainerRegistries
         data, shown_name = export_bytes(Path(source)), Path(source).name
     base = f"{base.rstrip('/')}/" if base is not None and not base.endswith((".yaml", ".yml", ".json")) else base
     try:
-        values = strict_json(data) if data.lstrip()[:1] == b"{" else read_yaml(data)
+        values = (
+            strict_json(data)
+            if data.lstrip()[:1] == b"{"
+            else read_yaml(data, max_nodes=_MAX_VALUES, numbers_as_text=True)
+        )
     except (SourceError, YamlError) as error:
         raise UsageError(str(error), subject=source, untouched="nothing was imported") from error
     entries = values.get("entries") if isinstance(values, dict) else None
@@ -186,10 +191,17 @@ def _file(
     if not url.startswith(("http://", "https://")):
         if base is None:
             raise SourceError(f"urls[0]: '{shown(url)}' is relative to the repository: give --url https://...")
-        url = urljoin(base, url)
+        url = _joined(base, url)
     # an address may end otherwise than the archive that is behind it
     fields = {} if url.split("?", 1)[0].endswith((".tgz", ".tar.gz")) else {"format": "tar.gz"}
     return ForeignFile(RemoteFile(url), name=file_name, digests=digests, fields=fields)
+
+
+def _joined(base: str, url: str) -> str:
+    try:
+        return urljoin(base, url)
+    except ValueError as error:
+        raise SourceError(f"urls[0]: '{shown(url)}' is not an address") from error
 
 
 def _blob(url: str, version: str, digest: str | None, registries: ContainerRegistries) -> tuple[str, str]:

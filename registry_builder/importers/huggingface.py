@@ -7,7 +7,7 @@ it moves. Files in LFS have a SHA-256; the others only git's digest, which is ch
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,10 @@ from registry_builder.importers.foreign import (
     summary_of,
 )
 from registry_builder.source.safe_open import Gate, UnreadableError
+from registry_builder.source.text import other_encoding, without_mark
+from sealdex.archive.entries import path_problem
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.text import counted
 from sealdex.transport import Transport
 
 SYSTEM = "huggingface"
@@ -123,6 +126,8 @@ def _answered(
         if not isinstance(name, str) or not name:
             problems.append(f"{where}: has no rfilename")
             continue
+        if problem := path_problem(name):
+            problems.append(f"{where}.rfilename: '{shown(name)}' {problem}")
         lfs = sibling.get("lfs")
         size = lfs.get("size", sibling.get("size")) if isinstance(lfs, dict) else sibling.get("size")
         sha256 = lfs.get("sha256") if isinstance(lfs, dict) else None
@@ -153,6 +158,8 @@ def _cached(found: Found, folder: Path, commit: str | None, patterns: tuple[str,
             raise SourceError(f"snapshots: has {len(there)}: say which one, with {folder}@COMMIT")
     if commit not in there:
         raise SourceError(f"snapshots: there is no '{shown(commit)}'; there is {', '.join(there) or 'none'}")
+    if not _COMMIT.fullmatch(commit):
+        raise SourceError(f"snapshots: '{shown(commit)}' is not a commit: a branch or tag may be moved")
     members = {}
     for name, member in files_below(snapshots / commit, root=folder).items():
         # the cache names its blobs by what the Hub calls their entity tag: SHA-256 in LFS, else git's digest
@@ -161,13 +168,23 @@ def _cached(found: Found, folder: Path, commit: str | None, patterns: tuple[str,
         digests = {"sha256": blob} if len(blob) == 64 else {GIT: blob} if len(blob) == 40 else {}
         members[name] = PackedMember(member.origin, {} if list(stated_problems(digests, None)) else digests)
     about: dict[str, Any] = {}
+    left: list[str] = []
     readme = members.get("README.md")
     if readme is not None and isinstance(readme.origin, LocalFile):
         try:
-            about["readme"] = gate.read(readme.origin.path, MAX_MANIFEST_BYTES).decode("utf-8", "replace")
+            text = without_mark(gate.read(readme.origin.path, MAX_MANIFEST_BYTES))
         except UnreadableError as error:
             raise SourceError(f"README.md {error}") from error
-    _add(found, rest.replace("--", "/"), commit, folder.name, members, about, patterns)
+        if (encoding := other_encoding(text)) is None:
+            about["readme"] = text.decode()
+        else:
+            probably = f", probably in {encoding}" if encoding else ""
+            left.append(f"README.md: is not in UTF-8{probably}: it isn't taken as the plugin's README")
+    found.notes.append(
+        f"{shown(folder.name)}: a cache folder has the files that were asked for, which needn't be all of the commit: "
+        f"{counted(len(members), 'file')} of {commit[:12]} are there"
+    )
+    _add(found, rest.replace("--", "/"), commit, folder.name, members, about, patterns, left)
 
 
 # --- both ------------------------------------------------------------------------------------------------------------
@@ -181,6 +198,7 @@ def _add(
     members: dict[str, PackedMember],
     values: Mapping[str, Any],
     patterns: tuple[str, ...],
+    left_out: Iterable[str] = (),
 ) -> None:
     if patterns:
         members = {name: m for name, m in members.items() if any(fnmatchcase(name, p) for p in patterns)}
@@ -193,8 +211,10 @@ def _add(
         [tag for tag in values.get("tags", []) if isinstance(tag, str)] if isinstance(values.get("tags"), list) else []
     )
     words, left = keywords([t for t in tags if ":" not in t], "tags")
+    left += left_out
     task = values.get("pipeline_tag")
-    if values.get("private") is True or values.get("gated") not in (None, False):
+    is_closed = values.get("private") is True or values.get("gated") not in (None, False)
+    if is_closed:
         left.append("private, gated: who may read it is decided by the realm that a plugin is in: see docs/private.md")
     fields: dict[str, Any] = {
         "license": _license(card, tags),
@@ -207,7 +227,8 @@ def _add(
         ((path, member),) = members.items()
         fields["models"][0]["path"] = path.rpartition("/")[2]
         single = member.origin
-        file = ForeignFile(single, name=path.rpartition("/")[2], digests=member.digests, size=member.size)
+        why = "it is private or gated at the Hub, so that hosts would need a login there" if is_closed else None
+        file = ForeignFile(single, name=path.rpartition("/")[2], digests=member.digests, size=member.size, unstable=why)
     else:
         file = ForeignFile(Packing(members), name=f"{name}-{commit[:12]}.zip")
     readme = _FRONT_MATTER.sub("", str(values.get("readme") or ""), count=1)

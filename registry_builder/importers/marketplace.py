@@ -31,10 +31,13 @@ from registry_builder.importers.foreign import (
 )
 from sealdex.errors import UsageError
 from sealdex.model.ids import normalise_type
+from sealdex.model.versions import version_problem
+from sealdex.text import counted
 
 SYSTEM = "marketplace"
 TYPES = ("TYPE_UNSPECIFIED", "HAL_DRIVER", "ACR_ALGORITHM", "TRAINING_SCRIPT", "APPLICATION_SUITE")
 _IMAGE = re.compile(r"(?:oci:(?://)?|docker://)?(?P<repository>[^\s@]+)@sha256:(?P<digest>[0-9a-f]{64})")
+_OF_FILE = ("download_url", "sha256", "checksum", "size")
 _FALSE = (None, False, "", "false", "False")  # 0 is one too
 _TAGGED = re.compile(r"(?:oci://|docker://)?[a-z0-9.-]+(?::\d+)?/[a-z0-9._/-]+:[\w.-]+")
 KNOWN = frozenset({
@@ -63,6 +66,7 @@ def read_marketplace(path: Path, *, template: str | None = None, plugin_type: st
     found = Found()
     merged: dict[str, dict[str, Any]] = {}
     places: dict[str, str] = {}
+    refused: set[tuple[str, str]] = set()
     for number, message in enumerate(messages, 1):
         found.entries += 1
         place = f"{path.name}:{number}"
@@ -75,11 +79,20 @@ def read_marketplace(path: Path, *, template: str | None = None, plugin_type: st
             continue
         entry = merged.setdefault(identity, {})
         places.setdefault(identity, place)
+        about = {k: v for k, v in message.items() if v not in (None, "", [])}
         if version is not None:
-            entry.setdefault("of_versions", {})[version] = message
-        entry.update({k: v for k, v in message.items() if v not in (None, "", [])})
+            of_versions = entry.setdefault("of_versions", {})
+            before = of_versions.get(version, {})
+            if differing := [k for k in _OF_FILE if k in before and k in about and before[k] != about[k]]:
+                why = f"{', '.join(differing)}: differs from another message about {shown(version)}: keep one of them"
+                found.refuse(place, identity, version, why)
+                refused.add((identity, version))
+            of_versions[version] = {**before, **about}
+            about = {k: v for k, v in about.items() if k not in _OF_FILE}  # a file is of one version
+        entry.update(about)
     for identity, message in merged.items():
         _plugin(found, identity, message, places[identity], downloads.get(identity, {}), template, plugin_type)
+    found.releases = [release for release in found.releases if (release.plugin, release.version) not in refused]
     return found
 
 
@@ -153,6 +166,9 @@ def _plugin(
             "private: who may read it is decided by the realm that a plugin is in: see docs/private.md, and set realm "
             "in plugin.yaml before it is published"
         )
+    if problem := _one_address(message, [v for v in versions if v not in of_versions], downloads):
+        found.refuse(place, identity, None, problem)
+        return
     record = dict(unknown_fields(message, KNOWN))
     author = message.get("author")
     found.plugins[identity] = ForeignPlugin(
@@ -200,6 +216,16 @@ def _plugin(
         )
 
 
+def _one_address(message: Mapping[str, Any], versions: list[Any], downloads: object) -> str | None:
+    """Return why one address can't be that of all versions; an alias such as ``latest`` may share it."""
+    stated = downloads if isinstance(downloads, dict) else {}
+    sharing = {version for version in versions if version_problem(version) is None and version not in stated}
+    if len(sharing) < 2 or not message.get("download_url"):
+        return None
+    several = counted(len(sharing), "version")
+    return f"download_url: is one address for {several}: say below 'downloads' which file each has"
+
+
 def _type(value: object, plugin_type: str | None, problems: list[str]) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = TYPES[value] if 0 <= value < len(TYPES) else None
@@ -233,8 +259,12 @@ def _file(own: Mapping[str, Any], stated: object, filled: str | None) -> Foreign
         )
     if not isinstance(address, str):
         raise SourceError(f"download_url: is {shown(address)!r}, not a text")
-    checksum = values.get("sha256") or values.get("checksum")
-    digests = {} if checksum is None else {"sha256": str(checksum).removeprefix("sha256:").lower()}
+    stated_digests = [
+        str(values[name]).removeprefix("sha256:").lower() for name in ("sha256", "checksum") if values.get(name)
+    ]
+    digests = {"sha256": stated_digests[0]} if stated_digests else {}
+    if len(set(stated_digests)) > 1:
+        raise SourceError("sha256, checksum: are different digests: keep the one that is right")
     size: Any = int(values["size"]) if str(values.get("size", "")).isdecimal() else values.get("size")
     if problems := list(stated_problems(digests, size)):
         raise SourceError("\n".join(problems))

@@ -124,7 +124,12 @@ def _entries(gate: Gate, folder: Path, found: Found) -> list[Any]:
 
 
 def read_hub_address(
-    url: str, transport: Transport, scratch: Path, *, max_bytes: int, known: frozenset[str] = frozenset()
+    url: str,
+    transport: Transport,
+    scratch: Path,
+    *,
+    max_bytes: int,
+    known: frozenset[tuple[str, str, str]] = frozenset(),
 ) -> Found:
     """Read a running hub. Packages are fetched once, since ``service.json`` is inside; they may stay at their address.
 
@@ -133,7 +138,7 @@ def read_hub_address(
         transport: what asks it.
         scratch: a folder for packages.
         max_bytes: the maximum size of any of them.
-        known: SHA-256 of packages that were imported already; these aren't fetched again.
+        known: service, version and SHA-256 of packages that were imported already; these aren't fetched again.
 
     Raises:
         UnavailableError: it doesn't answer. UsageError: it answers with something else.
@@ -146,7 +151,7 @@ def read_hub_address(
             found.entries += 1
             address = f"{hub}/storage/services/{quote(service, safe='')}/{quote(version, safe='')}.zip"
             place, digest = address, fields.get("sha256")
-            if isinstance(digest, str) and digest.lower() in known:
+            if isinstance(digest, str) and (service, version, digest.lower()) in known:
                 file = ForeignFile(RemoteFile(address), digests={"sha256": digest.lower()})
                 found.releases.append(ForeignRelease(service, version, place, {}, (file,)))
                 found.plugins.setdefault(

@@ -8,6 +8,7 @@ from pathlib import Path
 from registry_builder.importers.foreign import ForeignRelease, NotRepresentable, shown
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import StatusEvent
+from sealdex.text import counted
 
 
 @dataclass
@@ -23,6 +24,8 @@ class ImportReport:
         security: releases whose bytes are others at the source: (plugin, version, how).
         refused: what couldn't be represented.
         notes: for people.
+        unstated: what came over the network and of which the source states no checksum, so that it is pinned as it
+            came: (release, address).
         types: that were added to registry.toml.
         names: the file of names.
     """
@@ -36,6 +39,7 @@ class ImportReport:
     security: list[tuple[PluginId, str, str]] = field(default_factory=list)
     refused: list[NotRepresentable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unstated: list[tuple[str, str]] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
 
     def refuse(self, release: ForeignRelease, reason: str, *, whole: bool = True) -> None:
@@ -43,5 +47,19 @@ class ImportReport:
         name, version = shown(release.plugin), shown(release.version)
         self.refused.append(NotRepresentable(release.place, name, version, reason, whole))
 
+    def note_unstated(self) -> None:
+        """Add the note about what is pinned although the source states no checksum of it; nothing, if that is none."""
+        if not self.unstated:
+            return
+        releases = list(dict.fromkeys(release for release, _ in self.unstated))
+        more = f" and {len(releases) - _NAMED} more" if len(releases) > _NAMED else ""
+        others = ", ..." if len(self.unstated) > 1 else ""
+        self.notes.append(
+            f"the source states no checksum of {counted(len(self.unstated), 'file')}, so that nothing was compared: "
+            f"what came today is pinned: {', '.join(releases[:_NAMED])}{more} ({self.unstated[0][1]}{others})"
+        )
+
+
+_NAMED = 5
 
 __all__ = ["ImportReport"]

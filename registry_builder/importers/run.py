@@ -37,6 +37,7 @@ from registry_builder.importers.report import ImportReport
 from registry_builder.importers.version_map import settle
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.config import read_config
+from registry_builder.source.documents import control_problems, without_controls
 from registry_builder.source.load import PLUGIN_FILES, load_tree
 from registry_builder.source.own_folders import require_own_folders
 from sealdex.errors import UsageError
@@ -61,6 +62,8 @@ def run_import(tree: Path, system: str, found: Found, options: ImportOptions, tr
     config = read_config(tree)
     names = options.names or names_file(tree, system)
     report = ImportReport(names, refused=list(found.refused), notes=list(found.notes))
+    if names.is_relative_to(tree):
+        require_own_folders(tree, [names], untouched="nothing was imported")
     known = read_names(names)
     existing = _existing(tree)
     shown_names = names.relative_to(tree).as_posix() if names.is_relative_to(tree) else str(names)
@@ -92,8 +95,19 @@ def run_import(tree: Path, system: str, found: Found, options: ImportOptions, tr
             if plugin.id in assigned.ids:
                 work.plugin(plugin)
         Arrivals(run).take_over()
+    report.note_unstated()
+    report.notes += _unused(options, found)
     report.refused.sort(key=lambda r: (r.place, r.name, r.version, r.reason))
     return report
+
+
+def _unused(options: ImportOptions, found: Found) -> Iterator[str]:
+    """Yield a note for tables of --version-map that are of no plugin: a typo, or a version that isn't in quotes."""
+    for plugin in options.versions.by_plugin:
+        if plugin not in found.plugins:
+            yield (
+                f'--version-map: [{shown(plugin)}] is not a plugin of the source; versions need quotes: "1.2" = "1.2.0"'
+            )
 
 
 def _remove_left_behind(tree: Path) -> None:
@@ -104,11 +118,18 @@ def _remove_left_behind(tree: Path) -> None:
                 shutil.rmtree(folder)
 
 
-def known_digests(tree: Path, system: str, names: Path | None = None) -> frozenset[str]:
-    """Return the SHA-256 of every artifact that plugins of a system have in the source tree."""
-    ids = [i for i in read_names(names or names_file(tree, system)).values() if i in _existing(tree)]
-    plugins = load_tree(tree, only=ids).plugins.values()
-    return frozenset(a.sha256 for plugin in plugins for release in plugin.releases.values() for a in release.artifacts)
+def known_digests(tree: Path, system: str, names: Path | None = None) -> frozenset[tuple[str, str, str]]:
+    """Return plugin, version and SHA-256 of what was imported of a system: the plugin as the source identifies it."""
+    existing = _existing(tree)
+    ids = {foreign: i for foreign, i in read_names(names or names_file(tree, system)).items() if i in existing}
+    plugins = load_tree(tree, only=list(ids.values())).plugins
+    return frozenset(
+        (foreign, version, artifact.sha256)
+        for foreign, plugin_id in ids.items()
+        if plugin_id in plugins
+        for version, release in plugins[plugin_id].releases.items()
+        for artifact in release.artifacts
+    )
 
 
 def _existing(tree: Path) -> set[PluginId]:
@@ -220,11 +241,15 @@ class _Import:
             values.setdefault("title", title)
         if self._run.options.license is not None:
             values.setdefault("license", self._run.options.license)
+        problems = list(control_problems(values))
         try:
-            return read_values(values, Plugin)
+            plugin = read_values(values, Plugin)
         except DocumentError as error:
-            self._run.report.refuse(release, "; ".join(f"{p.path}: {p.message}" for p in error.problems))
+            problems = [*error.problems, *problems]
+        if problems:
+            self._run.report.refuse(release, "; ".join(f"{p.path}: {p.message}" for p in problems))
             return None
+        return plugin
 
     def _write_plugin(self, plugin_id: PluginId, foreign: ForeignPlugin, about: Plugin) -> None:
         if register_type(self._run.tree, about.type):
@@ -234,7 +259,7 @@ class _Import:
             write_new(folder / "plugin.yaml", plugin_yaml(about))
             self._run.report.plugins.append(plugin_id)
         if not (folder / "README.md").exists():
-            text = foreign.readme.strip() or about.description or about.summary
+            text = without_controls(foreign.readme).strip() or about.description or about.summary
             heading = (
                 "" if text.startswith("# ") else f"# {shown(foreign.names[0] if foreign.names else foreign.id)}\n\n"
             )

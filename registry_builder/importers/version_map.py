@@ -78,6 +78,8 @@ def read_version_map(argument: str) -> VersionMap:
     path = Path(argument)
     if "=" in argument and not path.is_file():
         pairs = [pair.partition("=") for pair in argument.split(",")]
+        if twice := [old for number, (old, *_) in enumerate(pairs) if old in {other for other, *_ in pairs[:number]}]:
+            raise UsageError(f"has '{shown(twice[0])}' twice", subject=argument, untouched="nothing was imported")
         return _checked(argument, {old: new for old, _, new in pairs}, {})
     if not path.is_file():
         raise NotFoundError(

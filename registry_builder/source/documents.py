@@ -132,6 +132,11 @@ def control_problems(values: Any, path: str = "", depth: int = 0) -> Iterator[Fi
             yield from control_problems(value, f"{path}[{i}]", depth + 1)
 
 
+def without_controls(text: str) -> str:
+    """Return a text without the control characters that `control_problems` names."""
+    return _CONTROLS.sub("", text)
+
+
 def depth_of(values: Any, limit: int) -> int:
     """Return the nesting depth of plain values, at most ``limit + 1``; without recursion."""
     level = [values]
@@ -155,4 +160,5 @@ __all__ = [
     "decode_document",
     "depth_of",
     "newer_format",
+    "without_controls",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
@@ -25,11 +25,16 @@ class YamlError(ValueError):
     """The text is not YAML, or uses something that isn't supported; the message has the line."""
 
 
-def read_yaml(data: bytes) -> Any:
+def read_yaml(data: bytes, *, max_nodes: int = MAX_NODES, numbers_as_text: bool = False) -> Any:
     """Return the plain values of one YAML document: dict, list, str, int, float, bool, None.
 
-    Anchors and aliases are supported, but what they expand to counts towards `MAX_NODES`, so that nine lines can't
+    Anchors and aliases are supported, but what they expand to counts towards ``max_nodes``, so that nine lines can't
     expand to a billion values.
+
+    Args:
+        data: the document, in UTF-8.
+        max_nodes: the maximum number of values, keys included.
+        numbers_as_text: keep numbers as they are written: a version 1.10 is ``"1.10"``, not 1.1.
 
     Raises:
         YamlError: not UTF-8, not YAML, more than one document, a duplicate key, a key that isn't a string, a tag beyond
@@ -42,7 +47,7 @@ def read_yaml(data: bytes) -> Any:
     try:
         loader = _Loader(data)  # PyYAML's own parser looks for control characters here, libyaml later
         try:
-            return _Builder(loader.get_event).document()
+            return _Builder(loader.get_event, max_nodes, numbers_as_text=numbers_as_text).document()
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -84,10 +89,12 @@ def _line(mark: Any) -> str:
 
 
 class _Builder:
-    """Builds values from events; recursion is bounded by `MAX_DEPTH`, work by `MAX_NODES`."""
+    """Builds values from events; recursion is bounded by `MAX_DEPTH`, work by ``max_nodes``."""
 
-    def __init__(self, next_event: Callable[[], Any]) -> None:
+    def __init__(self, next_event: Callable[[], Any], max_nodes: int, *, numbers_as_text: bool) -> None:
         self._next = next_event
+        self._max_nodes = max_nodes
+        self._kinds = _WORDS if numbers_as_text else _KINDS
         self._nodes = 0
         self._anchors: dict[str, tuple[Any, int]] = {}
 
@@ -116,7 +123,7 @@ class _Builder:
             raise YamlError(f"is nested more than {MAX_DEPTH} levels deep{_line(event.start_mark)}")
         before = self._nodes
         if isinstance(event, yaml.ScalarEvent):
-            value = _scalar(event)
+            value = _scalar(event, self._kinds)
         elif event.tag not in {None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}:
             raise YamlError(f"has the tag '{event.tag[:60]}', which is not supported{_line(event.start_mark)}")
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -128,8 +135,8 @@ class _Builder:
         return value
 
     def _check_size(self, event: Any) -> None:
-        if self._nodes > MAX_NODES:
-            raise YamlError(f"expands to more than {MAX_NODES} values{_line(event.start_mark)}")
+        if self._nodes > self._max_nodes:
+            raise YamlError(f"expands to more than {self._max_nodes} values{_line(event.start_mark)}")
 
     def _sequence(self, depth: int) -> list[Any]:
         items: list[Any] = []
@@ -168,9 +175,10 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], Any]], ...] = (
     ("float", _INFINITE, lambda text: -math.inf if text[0] == "-" else math.inf),
     ("float", _NAN, lambda _: math.nan),
 )
+_WORDS = tuple(kind for kind in _KINDS if kind[0] in {"null", "bool"})
 
 
-def _scalar(event: Any) -> Any:
+def _scalar(event: Any, kinds: Sequence[tuple[str, re.Pattern[str], Callable[[str], Any]]]) -> Any:
     text: str = event.value
     plain, tag = event.implicit[0], event.tag
     if tag in {"!", "tag:yaml.org,2002:str"} or (tag is None and not plain):
@@ -185,7 +193,7 @@ def _scalar(event: Any) -> Any:
         return None
     if text[0] not in "nN~tTfF0123456789+-.":  # most scalars are words
         return text
-    for _, pattern, convert in _KINDS:
+    for _, pattern, convert in kinds:
         if pattern.fullmatch(text):
             return convert(text)
     return text

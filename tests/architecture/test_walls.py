@@ -109,7 +109,7 @@ BUILDER = {
 EVERY = " ".join(BUILDER)
 SHARED = {
     "model.*": EVERY,  # any module of it: the wire format is common to both
-    "text": "ceremony cli compile publication site",
+    "text": "ceremony cli compile importers publication site",
     "resolve.search": "compile",  # keys of rows by name are made of texts as search folds them
     "paths": "baseline signing",  # where this machine keeps keys and what it saw last
     # an archive is refused by the rules that its installation will be held to

@@ -79,7 +79,10 @@ def utc(value: object, name: str) -> str:
         raise ValueError(f"{name}: '{shown(value)}' is not a time: write it as 2025-01-16T08:00:00Z")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError as error:
+        raise ValueError(f"{name}: '{shown(value)}' is before the year 1 or after 9999 in UTC") from error
 
 
 def _python_3_10(text: str) -> str:

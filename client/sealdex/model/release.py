@@ -226,6 +226,7 @@ _ANY_SCHEME = regex(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _PLAIN_PATH = regex(r"[A-Za-z0-9_.@+-][A-Za-z0-9_.@+ /-]*")
 _DRIVE = regex(r"[A-Za-z]:")
 _CONTROL = regex(r"[\x00-\x1f\x7f]")
+_HOST = regex(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:?#]+)(?::(?P<port>[0-9]{0,5}))?(?=[?#]|$)")
 _BLANK = regex(r"[\s\x00-\x1f]")  # what str.isspace knows, and C0
 _FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tzst": "tar.zst"}
 _ENDINGS = tuple(_FORMATS)
@@ -327,6 +328,11 @@ def _dependency_problems(plugin: str, wanted: str) -> Iterator[tuple[str, str]]:
         yield f'dependencies["{plugin}"]', str(error)
 
 
+def _is_host(authority: str) -> bool:
+    match = _HOST.match(authority)
+    return match is not None and int(match["port"] or 0) < 1 << 16
+
+
 def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
     kind = artifact_kind(artifact.source)
     if kind == "oci":
@@ -343,6 +349,8 @@ def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
             yield "source", "contains white space: percent-encode it (%20)"
         elif "@" in artifact.source.split("/", 3)[2]:
             yield "source", "contains a user name or password: remove it, the manifest is public"
+        elif not _is_host(artifact.source.split("/", 3)[2]):
+            yield "source", "has no valid host and port: correct the address"
     else:
         if problem := relative_path_problem(artifact.source):
             yield "source", f"'{artifact.source}' {problem} (paths are relative to the source tree)"

@@ -11,7 +11,8 @@ import pytest
 from support.import_scene import ImportScene, sha256, zip_with
 from support.tree_server import TreeServer
 
-from registry_builder.importers.github_releases import GitHubToken, checksums, platform_in
+from registry_builder.importers._asset_names import checksums, platform_in
+from registry_builder.importers.github_releases import GitHubToken
 from sealdex.model.plugin import fold_status
 
 LINUX, MAC = zip_with({"tool": "linux"}), zip_with({"tool": "mac"})
@@ -50,9 +51,14 @@ class GitHub:
         }  # fmt: skip
         path.write_text(json.dumps({"repository": about, "releases": self.releases}))
         self.server.files["repos/acme/tool"] = json.dumps(about).encode()  # type: ignore[index]
-        page = "repos/acme/tool/releases?per_page=100&page=1"
-        self.server.files[page] = json.dumps(self.releases).encode()  # type: ignore[index]
+        self.answer([self.releases])
         return path
+
+    def answer(self, pages: list[list[dict[str, Any]]]) -> None:
+        """Answer with these pages, and then with an empty one."""
+        for number, page in enumerate([*pages, []], 1):
+            path = f"repos/acme/tool/releases?per_page=100&page={number}"
+            self.server.files[path] = json.dumps(page).encode()  # type: ignore[index]
 
 
 @pytest.fixture
@@ -171,3 +177,15 @@ def test_the_token_goes_to_the_api_alone() -> None:
 def test_files_that_are_no_releases(scene: ImportScene, tmp_path: Path, text: str) -> None:
     (tmp_path / "r.json").write_text(text)
     assert scene.run("github-releases", tmp_path / "r.json").code == 2
+
+
+def test_pages_that_are_shorter_than_asked_for_are_all_read(scene: ImportScene, tmp_path: Path, github: GitHub) -> None:
+    """Other forges and proxies have limits of their own; a release that is published meanwhile moves the others."""
+    first, second, third = (github.add(f"v1.{n}.0", {"tool.zip": LINUX}) for n in range(3))
+    github.save(tmp_path / "r.json")
+    github.answer([[third, second], [second, first]])
+    asked = ("github-releases", "acme/tool", "--api", github.server.url, *ALLOW)
+    assert scene.run(*asked).releases == ["acme/tool@1.0.0", "acme/tool@1.1.0", "acme/tool@1.2.0"]
+    # one that answers every page with the first ends as well
+    github.answer([[third], [third], [third]])
+    assert scene.run(*asked).document["unchanged"] == 1

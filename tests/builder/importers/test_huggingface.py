@@ -135,7 +135,7 @@ def test_every_problem_is_named(scene: ImportScene, tmp_path: Path, server: Tree
         assert each in said
     (tmp_path / "m.json").write_text(json.dumps(answer(siblings=[{"rfilename": "../evil"}, {"rfilename": "b"}])))
     ran = scene.run("huggingface", tmp_path / "m.json", "--endpoint", server.url, *MAPPED)
-    assert "evil" in ran.reasons[COMMIT]
+    assert "evil" in ran.said
     (tmp_path / "m.json").write_text(json.dumps(answer(sha="main", id=5, siblings=[])))
     said = "\n".join(e["reason"] for e in scene.run("huggingface", tmp_path / "m.json").document["not_imported"])
     assert all(each in said for each in ("id: is '5'", "sha: is missing", "siblings: is missing"))
