@@ -15,6 +15,7 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -51,6 +52,8 @@ os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "GIT_CONFIG_NOSYSTEM": "1", 
 # but for whose checkout this is: git reads none of somebody else's, unless it is told to
 os.environ |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
 os.umask(0o022)
+if len(tempfile.gettempdir()) > 60:  # sockets are made there, whose paths may have about a hundred characters
+    os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"  # noqa: S108  # what is made in it has random names
 
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")

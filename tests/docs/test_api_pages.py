@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +62,16 @@ def test_the_addresses_of_the_page_answer(published: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def gateway(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def runtime_folder() -> Iterator[Path]:
+    """A folder whose path is short, as a socket's has to be: that of a test may be long."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    published: Path, runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """Start the gateways of the page, with free ports; yield what the page says to what is here."""
     folder = tmp_path_factory.mktemp("g")
     root = published.parents[1] / "source/trust/public/1.root.json"
@@ -70,7 +80,7 @@ def gateway(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         **os.environ,
         "SEALDEX_CONFIG": str(folder / "config.toml"),
         "SEALDEX_STORE": str(folder / "store"),
-        "XDG_RUNTIME_DIR": str(folder),
+        "XDG_RUNTIME_DIR": str(runtime_folder),
     }
     [shown] = commands("gateway.md", "sealdex gateway")
     assert shown == "sealdex gateway --http 127.0.0.1:8080 --grpc 127.0.0.1:50051"
