@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sealdex.config.secret_references import is_reference, reference_problems, stand_ins
+from sealdex.config.secret_references import FORMS, is_reference, reference_problems, stand_ins
 from sealdex.errors import ConfigError, NotFoundError, SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.release import PublishedManifest
@@ -19,7 +19,7 @@ from sealdex.runtime._plugin_config import hidden, merged, says_secret, schema_c
 from sealdex.store.installations import Installation, current, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.manifests import installed_manifest
-from sealdex.store.plugin_config import change_config, configured_plugins, kept_config
+from sealdex.store.plugin_config import change_config, configured_plugins, is_too_deep, kept_config
 
 _MISSING = frozenset({"required", "dependentRequired"})
 # what these say of a secret can't be known before it is read
@@ -57,6 +57,10 @@ class Configured:
         return merged(self.defaults, self.kept)
 
 
+class ChangedMeanwhileError(ConfigError):
+    """Somebody else changed the configuration between reading and replacing it."""
+
+
 class HostConfiguration:
     """What a host keeps for one plugin.
 
@@ -87,7 +91,8 @@ class HostConfiguration:
         """Set values.
 
         Raises:
-            NotFoundError: the plugin isn't installed. ConfigError: a value doesn't match; nothing was changed.
+            NotFoundError: the plugin isn't installed. ConfigError: a value doesn't match, or is a secret in plain text;
+            nothing was changed.
         """
         self._require_installed()
 
@@ -95,7 +100,7 @@ class HostConfiguration:
             after = copy.deepcopy(before)
             for path, value in values.items():
                 put(after, path, value)
-            return self._required(after)
+            return self._required(after, before)
 
         return self._judged(change_config(self._store, self._plugin, change))
 
@@ -120,10 +125,36 @@ class HostConfiguration:
 
         return self._judged(change_config(self._store, self._plugin, change))
 
-    def replace(self, values: dict[str, Any]) -> Configured:
-        """Set exactly these values; raises as `set`."""
+    def replace(self, values: dict[str, Any], instead_of: dict[str, Any]) -> Configured:
+        """Set exactly these values, in the place of those that were read; raises as `set`.
+
+        Raises:
+            ChangedMeanwhileError: others are set now.
+        """
         self._require_installed()
-        return self._judged(change_config(self._store, self._plugin, lambda _: self._required(values)))
+
+        def change(before: dict[str, Any]) -> dict[str, Any]:
+            if before != instead_of:
+                raise ChangedMeanwhileError(
+                    f"the configuration of {self._plugin} was changed meanwhile by somebody else",
+                    subject=str(self._plugin),
+                    untouched="the configuration was not changed",
+                    hint=f"to see it: sealdex config plugin {self._plugin}",
+                )
+            return self._required(values, before)
+
+        return self._judged(change_config(self._store, self._plugin, change))
+
+    def plain_secrets(self, values: dict[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
+        """Yield what is a secret by the schema and isn't a reference to one: its path and value."""
+        for key, value in values.items():
+            path = (*above, key)
+            if value is None or is_reference(value):
+                continue
+            if self.is_secret(path):
+                yield path, value
+            elif isinstance(value, dict):
+                yield from self.plain_secrets(value, path)
 
     def schema_of(self, path: Path) -> Mapping[str, Any]:
         """Return what the schema says of a value, as far as it says it under ``properties``."""
@@ -151,7 +182,22 @@ class HostConfiguration:
         defaults = dict((self._manifest.default_config if self._manifest is not None else None) or {})
         return Configured(self._plugin, self.version, kept, defaults, tuple(missing), tuple(problems))
 
-    def _required(self, kept: dict[str, Any]) -> dict[str, Any]:
+    def _required(self, kept: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+        if is_too_deep(kept):
+            raise ConfigError(
+                f"this is nested too deeply to be the configuration of {self._plugin}",
+                subject=str(self._plugin),
+                untouched="the configuration was not changed",
+            )
+        known = list(self.plain_secrets(before))  # an earlier schema may have said nothing of them
+        if plain := [path for path, value in self.plain_secrets(kept) if (path, value) not in known]:
+            named = ", ".join(map(shown, plain))
+            raise ConfigError(
+                f"{named}: this is a secret, and would stand in the store",
+                subject=str(self._plugin),
+                untouched="the configuration was not changed",
+                hint=f"give a reference: {FORMS}",
+            )
         if self._manifest is not None and (problems := judge(self._manifest, kept)[1]):
             raise ConfigError(
                 f"this does not fit {self._plugin} {self.version}:\n" + "\n".join(problems),

@@ -130,7 +130,7 @@ class UpdateWatcher:
             _log.info(
                 "runtime.updates_failed",
                 "looking for updates failed: {reason}",
-                reason=f"{type(error).__name__}: {error}",
+                reason=_words(error),
             )
             return None
         finally:
@@ -150,7 +150,7 @@ class UpdateWatcher:
             _log.info(
                 "runtime.updates_listener_failed",
                 "on_outdated raised {reason}",
-                reason=f"{type(error).__name__}: {error}",
+                reason=_words(error),
             )
 
     def _run(self) -> None:

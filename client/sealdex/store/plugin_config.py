@@ -25,6 +25,7 @@ from sealdex.store.layout import Store
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
 _LOCK_SECONDS = 10
+_MOST_LEVELS = 100
 
 
 def kept_config(store: Store, plugin: PluginId) -> dict[str, Any]:
@@ -52,6 +53,8 @@ def kept_config(store: Store, plugin: PluginId) -> dict[str, Any]:
     if not isinstance(values.get("config"), dict):
         raise _unreadable(path, "its config is not an object")
     config: dict[str, Any] = values["config"]
+    if is_too_deep(config):
+        raise _unreadable(path, "it is nested too deeply")
     return config
 
 
@@ -75,7 +78,7 @@ def change_config(store: Store, plugin: PluginId, change: Callable[[dict[str, An
             if not after:
                 path.unlink(missing_ok=True)
             elif after != before:
-                _write(path, json.dumps({"format": _FORMAT, "config": after}, indent=2, ensure_ascii=False) + "\n")
+                _write(path, _as_json(plugin, {"format": _FORMAT, "config": after}))
     except OSError as error:  # a lock that is held too long is one too
         raise InstallError(
             f"the configuration of {plugin} can't be written: {error.strerror or error}",
@@ -83,6 +86,19 @@ def change_config(store: Store, plugin: PluginId, change: Callable[[dict[str, An
             untouched="the configuration was not changed",
         ) from error
     return after
+
+
+def is_too_deep(value: Any) -> bool:
+    """Return whether a value nests more deeply than anything that is kept."""
+    level = [value]
+    for _ in range(_MOST_LEVELS):
+        below: list[Any] = []
+        for each in level:
+            below += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        if not below:
+            return False
+        level = below
+    return True
 
 
 def reject(store: Store, plugin: PluginId, text: str) -> Path:
@@ -97,6 +113,18 @@ def configured_plugins(store: Store) -> list[PluginId]:
     """Return the plugins for which something is set on this host, by name."""
     found = Path(store.config_folder).glob("*/*.json")
     return sorted(PluginId(path.parent.name, path.name.removesuffix(".json")) for path in found)
+
+
+def _as_json(plugin: PluginId, document: dict[str, Any]) -> str:
+    try:
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise ConfigError(
+            f"the configuration of {plugin} can't be kept as JSON: {error}",
+            subject=str(plugin),
+            untouched="the configuration was not changed",
+            hint="JSON has no NaN and no Infinity",
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,45 @@ def test_edit_keeps_what_fits_and_loses_nothing_that_does_not(
     assert host.kept == {"channel": "#edited"}
 
 
+def test_what_somebody_else_set_meanwhile_is_not_lost_by_an_edit(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    program = f"{sys.executable} -m sealdex config plugin {NAME} set channel '#other' --store {host.plugins.store.root}"
+    editor.write_text(f'#!/bin/sh\n{program} || exit 1\necho \'{{}}\' > "$1"\ntouch -d 2040-01-01 "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    host.config("set", "channel", "#mine")
+    assert "was changed meanwhile" in host.config("edit", code=1).err
+    assert host.kept == {"channel": "#other"}
+
+
+def test_what_cannot_be_kept_is_shown_instead(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: the work of whoever wrote it must not be lost with the file that was to keep it."""
+    monkeypatch.setattr("click.edit", lambda *_, **__: '{"channel": "none"}')
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sealdex.cli.commands.plugin_config.reject", full)
+    said = host.config("edit", code=1).err
+    assert '{"channel": "none"}' in said
+    assert "No space left on device; it is above" in said
+
+
+def test_numbers_and_depths_that_json_does_not_have_are_not_kept(host: Host) -> None:
+    host.install("1.0.1", {"properties": {"wait": {"type": "number"}}})
+    for number in ("NaN", "1e999"):
+        assert "$.wait" in host.config("set", "wait", number, code=1).err
+    host.config("set", "word", "NaN")
+    assert host.kept == {"word": "NaN"}
+    assert "nested too deeply" in host.config("set", "deep", "[" * 900 + "]" * 900, code=1).err
+    Path(host.plugins.store.config_file(SLACK)).write_text(
+        f'{{"format": 1, "config": {{"a": {"[" * 900 + "]" * 900}}}}}'
+    )
+    assert "nested too deeply" in host.config("get", code=1).err
+
+
 # --- secrets -----------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +295,21 @@ def test_a_literal_secret_is_not_taken_from_the_command_line_and_not_shown(host:
     file.write_text(json.dumps({"format": 1, "config": {"channel": "#a", "token": SECRET}}))  # by hand, or by `edit`
     for words in ((), ("--json",), ("get", "token"), ("set", "key", "k")):
         host.config(*words)
+
+
+def test_a_literal_secret_is_not_kept_either_within_an_object_or_by_an_editor(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = {"properties": {"auth": {"type": "object", "properties": {"token": SCHEMA["properties"]["token"]}}}}
+    host.install("1.0.1", schema)
+    typed = json.dumps({"token": SECRET})
+    assert "auth.token: this is a secret" in host.config("set", "auth", typed, code=1).err
+    monkeypatch.setattr("click.edit", lambda *_, **__: f'{{"auth": {typed}}}')
+    assert "is not kept: there is a secret in it" in host.config("edit", code=1).err
+    folder = Path(host.plugins.store.config_folder)
+    assert not any(SECRET in path.read_text() for path in folder.rglob("*") if path.is_file())
+    host.config("set", "auth", json.dumps({"token": {"$secret": "env:TOKEN"}}))
+    assert host.kept == {"auth": {"token": {"$secret": "env:TOKEN"}}}
 
 
 def test_attack_an_error_about_a_secret_does_not_show_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

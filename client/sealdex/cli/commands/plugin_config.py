@@ -176,9 +176,11 @@ def _value(host: HostConfiguration, path: tuple[str, ...], text: str, *, is_text
     if is_text or kinds in ("string", ["string"]):
         return text
     try:
-        return json_values(text)
-    except ValueError:
+        value = json_values(text)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):  # NaN and Infinity aren't JSON's
         return text
+    return value
 
 
 def _path(word: str) -> tuple[str, ...]:
@@ -216,7 +218,11 @@ def _text(value: Any) -> str:
 
 def _edited(out: Output, store: Store, plugin: PluginId, host: HostConfiguration) -> Configured | None:
     """Let the user edit what is set, until it fits or they give up; None: nothing was changed."""
-    text = json.dumps(kept_config(store, plugin), indent=2, ensure_ascii=False) + "\n"
+    from sealdex.runtime.configuration import ChangedMeanwhileError  # noqa: PLC0415  # `config --help` needn't wait
+
+    before = kept_config(store, plugin)
+    text = json.dumps(before, indent=2, ensure_ascii=False) + "\n"
+    values: Any = None
     while True:
         try:
             edited = click.edit(text, extension=".json")
@@ -231,16 +237,24 @@ def _edited(out: Output, store: Store, plugin: PluginId, host: HostConfiguration
             values = json_values(text)
             if not isinstance(values, dict):
                 raise ValueError("it is not an object: write { ... }")  # noqa: TRY301, TRY004  # told like the others
-            return host.replace(values)
+            return host.replace(values, before)
         except ValueError as error:
             problem = ConfigError(f"this is not JSON: {error}", subject=str(plugin))
         except ConfigError as error:
             problem = error
-        if sys.stdin.isatty():
+        if sys.stdin.isatty() and not isinstance(problem, ChangedMeanwhileError):
             click.echo(out.say(str(problem)), err=True)
             if click.confirm(out.say("Edit it again?"), default=True, err=True):
                 continue
-        kept = reject(store, plugin, text)
-        raise problem.restated(
-            untouched=f"the configuration was not changed, and what was written is in {kept}"
-        ) from problem
+        raise problem.restated(untouched=_what_became_of(text, values, store, plugin, host)) from problem
+
+
+def _what_became_of(text: str, values: Any, store: Store, plugin: PluginId, host: HostConfiguration) -> str:
+    """Keep what was edited in vain, but for one with secrets in it, and say where."""
+    if isinstance(values, dict) and any(host.plain_secrets(values)):
+        return "the configuration was not changed, and what was written is not kept: there is a secret in it"
+    try:
+        return f"the configuration was not changed, and what was written is in {reject(store, plugin, text)}"
+    except OSError as error:
+        click.echo(text, err=True)
+        return f"the configuration was not changed, and what was written can't be kept: {error.strerror}; it is above"

@@ -82,7 +82,7 @@ def rest_app(host: Host, *, port: int | None, token: str | None) -> Guarded:
         Route(f"{one}/enable", routes.enable, methods=["POST"]),
         Route(f"{one}/disable", routes.disable, methods=["POST"]),
     ]
-    handlers = {SealdexError: _failed, _TooLargeError: _cut_off, 404: _no_route, 405: _no_route}
+    handlers = {SealdexError: _failed, _TooLargeError: _cut_off, 404: _no_route, 405: _no_route, 500: _unexpected}
     app = Starlette(routes=table, exception_handlers=handlers)
     return Guarded(app, port=port, token=token)
 
@@ -194,6 +194,10 @@ async def _failed(_request: Request, error: Exception) -> Response:
 
 async def _cut_off(_request: Request, _: Exception) -> Response:
     return _refused(_too_large())
+
+
+async def _unexpected(_request: Request, error: Exception) -> Response:
+    return _error(500, "unexpected", f"{type(error).__name__}: {error}")
 
 
 async def _no_route(request: Request, _: Exception) -> Response:

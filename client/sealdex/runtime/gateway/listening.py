@@ -84,6 +84,7 @@ def make_room(path: Path) -> None:
     Raises:
         UnavailableError: another gateway listens there, the folder doesn't exist, or something else is there.
         UsageError: the path is longer than the system allows for sockets.
+        UsageError: another user could put a socket of their own in its place.
     """
     if len(os.fsencode(path)) > _MAX_PATH_BYTES:
         raise UsageError(
@@ -93,6 +94,7 @@ def make_room(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise UnavailableError(f"there is no folder {path.parent} for the socket", subject=str(path))
+    _require_own(path.parent)
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise UnavailableError(f"{path} is there and is not a socket", subject=str(path))
@@ -112,6 +114,20 @@ def make_room(path: Path) -> None:
                 f"{path} can't be tried: {error.strerror}", subject=str(path), hint="stop it, or choose a path"
             ) from error
     raise UnavailableError(f"another program listens on {path}", subject=str(path), hint="stop it, or choose a path")
+
+
+def _require_own(folder: Path) -> None:
+    info = folder.stat()
+    is_ours = info.st_uid in {os.geteuid(), 0}
+    if is_ours and not (info.st_mode & stat.S_IWOTH and not info.st_mode & stat.S_ISVTX):
+        return
+    whose = f"has mode {stat.S_IMODE(info.st_mode):04o}" if is_ours else f"belongs to user {info.st_uid}"
+    raise UsageError(
+        f"the folder of the socket {whose}, so another user could put a socket of their own in its place",
+        subject=str(folder),
+        untouched="nothing was started",
+        hint=f"choose a folder of your own, or: chmod go-w {folder}",
+    )
 
 
 def listen(address: Address) -> socket.socket:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from sealdex.errors import ConfigError, UnavailableError
 from sealdex.runtime.gateway.host import Host
 from sealdex.runtime.gateway.listening import Address, listen, make_room, owner_alone
+from sealdex.runtime.process.signals import on_signals
 
 try:
     import grpc
@@ -72,16 +72,14 @@ def serve_gateway(
     token: str | None = None,
     message_bytes: int = MESSAGE_BYTES,
 ) -> None:
-    """Run a gateway until Ctrl-C or SIGTERM, then return. For the main thread; raises as `running_gateway`."""
+    """Run a gateway until Ctrl-C, SIGTERM or SIGHUP, then return. For the main thread; raises as `running_gateway`."""
     stopped = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with running_gateway(host, wanted, token=token, message_bytes=message_bytes) as found:
-            on_ready(found)
-            stopped.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with (
+        on_signals(("SIGINT", "SIGTERM", "SIGHUP"), lambda _: stopped.set()),
+        running_gateway(host, wanted, token=token, message_bytes=message_bytes) as found,
+    ):
+        on_ready(found)
+        stopped.wait()
 
 
 @contextlib.contextmanager

@@ -30,6 +30,11 @@ from sealdex.runtime.process._group import is_group_left
 from sealdex.runtime.services._log import follow, last_lines
 from sealdex.store.layout import Store
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # and so is every use of it
+
 ServicePhase = Literal["starting", "running", "waiting", "stopped", "failed", "died"]
 ServiceHealth = Literal["healthy", "unhealthy"]
 OVER: frozenset[str] = frozenset({"stopped", "failed", "died"})
@@ -133,14 +138,18 @@ class ServiceFolder:
 
     def is_supervised(self) -> bool:
         """Return whether a supervisor is alive."""
-        if not (self.path / "lock").exists():
+        if fcntl is None:  # Windows, which has no services
             return False
-        lock = FileLock(self.path / "lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            descriptor = os.open(self.path / "lock", os.O_RDONLY | os.O_CLOEXEC)  # also where nothing can be written
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
-        lock.release()
+        finally:
+            os.close(descriptor)
         return False
 
     def acquire(self) -> FileLock | None:

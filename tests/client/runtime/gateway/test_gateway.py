@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import http.client
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import grpc
 import pytest
@@ -28,7 +29,7 @@ from sealdex.config.config import load_config
 from sealdex.errors import UnavailableError, UsageError, VerificationError
 from sealdex.runtime.gateway import guard
 from sealdex.runtime.gateway._forms import fields_of
-from sealdex.runtime.gateway._rest import MAX_BODY_BYTES
+from sealdex.runtime.gateway._rest import MAX_BODY_BYTES, rest_app
 from sealdex.runtime.gateway.host import Host
 from sealdex.runtime.gateway.listening import Address, listen, parse_address
 from sealdex.runtime.gateway.serving import Addresses, running_gateway
@@ -376,6 +377,45 @@ def test_attack_an_uploaded_file_is_not_installed(scene: Scene, parts: str) -> N
     assert done.status == 400
     assert "registry signed" in done.document["error"]["message"]
     assert nothing_installed(scene)
+
+
+@pytest.mark.parametrize("whose", ["everybody", "another user"])
+def test_attack_a_socket_is_in_nobody_else_s_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    """Whoever can write there can put a socket of their own in its place, and answer its clients."""
+    if whose == "everybody":
+        tmp_path.chmod(0o777)
+    elif os.geteuid() == 0:
+        os.chown(tmp_path, 65534, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(UsageError, match="another user could put a socket"):
+        listen(Address(tmp_path / "h.sock"))
+    assert not list(tmp_path.iterdir())
+    if whose == "everybody":
+        tmp_path.chmod(0o1777)  # as /tmp: only who made a file there can replace it
+        listen(Address(tmp_path / "h.sock")).close()
+
+
+def test_what_nobody_expected_is_json_too() -> None:
+    class Broken:
+        def metrics(self) -> None:
+            raise RuntimeError("the disk is on fire")
+
+    said: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/plugins/metrics", "headers": [], "query_string": b""}
+    with pytest.raises(RuntimeError):  # for the log of the server
+        asyncio.run(rest_app(cast("Host", Broken()), port=None, token=None)(scope, receive, send))  # type: ignore[arg-type]  # ASGI's own
+    assert said[0]["status"] == 500
+    assert json.loads(said[1]["body"])["error"]["code"] == "unexpected"
 
 
 def test_attack_a_socket_is_its_owner_s_alone(scene: Scene, sockets: Path) -> None:

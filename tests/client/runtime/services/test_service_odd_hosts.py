@@ -197,6 +197,27 @@ def test_a_service_whose_log_was_removed_can_be_stopped(plugins: PluginStore, se
     assert sealdex("stop", "speech/echo", "--grace", "1")[0] == 0
 
 
+def test_services_of_a_store_that_cannot_be_written_are_listed(
+    plugins: PluginStore, sealdex: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only mount, or another user's: whether a supervisor lives is asked without writing."""
+    folder = ServiceFolder(plugins.store, ECHO)
+    lock = folder.acquire()
+    assert lock is not None
+    folder.write(ServiceState("speech/echo", "1.0.0", "running", os.getpid()))
+    real = os.open
+
+    def read_only(path: Any, flags: int, *args: Any, **more: Any) -> int:
+        if str(path).startswith(str(folder.path)) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(30, "Read-only file system", str(path))
+        return real(path, flags, *args, **more)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert sealdex("ps")[1]["services"][0]["state"] == "running"
+    lock.release()
+    assert sealdex("ps")[1]["services"][0]["state"] == "died"
+
+
 def test_what_cannot_be_ended_is_not_said_to_be_stopped(
     plugins: PluginStore, sealdex: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
