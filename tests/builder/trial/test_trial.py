@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from sealdex.model.ids import PluginId
 
 SLACK = PluginId("acme", "slack")
 INIT = "class Plugin:\n def __init__(self, config): pass\n"
+HANGS = "HANGS"
+TEST = ("test", "--timeout", 600)  # this machine may be busy
 STEPS = ["pack", "publish", "install", "examples", "load", "job"]
 
 
@@ -65,7 +69,7 @@ def test_what_new_creates_passes_and_nothing_else_is_touched(
     monkeypatch.setenv("SEALDEX_KEYS", str(keys))
     before = sorted((str(p), p.stat().st_mtime_ns) for p in tree.root.rglob("*"))
     report = tmp_path / "junit.xml"
-    told = document(tree.root, capsys, "test", "--junit", report)
+    told = document(tree.root, capsys, *TEST, "--junit", report)
     assert told["passed"]
     assert {each["plugin"]: each["passed"] for each in told["plugins"]} == {
         "acme/echo": True, "acme/shade": True, "acme/slack": True,
@@ -94,7 +98,7 @@ def test_what_new_creates_passes_and_nothing_else_is_touched(
             "after: ",
         ),
         (
-            "import time\nclass Plugin:\n def __init__(self, config): pass\n def stage(self, *_): time.sleep(600)\n",
+            f"import time\n{INIT} def stage(self, *_): open({HANGS!r}, 'w').close(); time.sleep(6000)\n",
             "job",
             "took more than",
         ),
@@ -102,10 +106,29 @@ def test_what_new_creates_passes_and_nothing_else_is_touched(
     ids=["exits with 0", "crashes", "raises when loaded", "exits in init", "fails in a stage", "hangs"],
 )
 def test_whatever_a_plugin_does_its_step_fails(
-    tree: Bare, slack: Path, capsys: pytest.CaptureFixture[str], code: str, step: str, said: str
+    tree: Bare,
+    slack: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    code: str,
+    step: str,
+    said: str,
 ) -> None:
-    plugin_code(slack, code)
-    [trial] = document(tree.root, capsys, "test", slack, "--timeout", 5, code=1)["plugins"]
+    hangs = tmp_path / "hangs"
+
+    class Impatient(subprocess.Popen[Any]):
+        def wait(self, timeout: float | None = None) -> int:
+            """Let time be over when the plugin hangs, and not before, however busy this machine is."""
+            while timeout is not None and self.poll() is None:
+                if hangs.exists():
+                    raise subprocess.TimeoutExpired(self.args, timeout)
+                time.sleep(0.01)
+            return super().wait()
+
+    monkeypatch.setattr(subprocess, "Popen", Impatient)
+    plugin_code(slack, code.replace(HANGS, str(hangs)))
+    [trial] = document(tree.root, capsys, *TEST, slack, code=1)["plugins"]
     found = outcomes(trial)
     assert {name: found[name] for name in STEPS[: STEPS.index(step)]} == dict.fromkeys(
         STEPS[: STEPS.index(step)], "passed"
@@ -118,7 +141,7 @@ def test_what_a_plugin_does_at_the_end_of_its_host_counts_too(
     tree: Bare, slack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin_code(slack, f"import atexit, os\natexit.register(os._exit, 3)\n{INIT} def stage(self, *_): pass\n")
-    [trial] = document(tree.root, capsys, "test", slack, "--no-tests", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, slack, "--no-tests", code=1)["plugins"]
     assert outcomes(trial) == {**dict.fromkeys(STEPS, "passed"), "exit": "failed"}
     assert "exit code 3" in details(trial)["exit"]
 
@@ -138,7 +161,7 @@ def test_examples_and_defaults_are_held_to_their_schemas(
         params_schema={"type": "object", "examples": [["text"]]},
     )
     plugin_code(slack, "class Plugin:\n def __init__(self, config): assert config == {'channel': '#ops'}\n")
-    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack", code=1)["plugins"]
     assert outcomes(trial)["load"] == "passed"  # with the first example
     said = details(trial)["examples"]
     for place in (
@@ -154,18 +177,18 @@ def test_what_cannot_be_packed_published_or_installed_is_said_and_ends_it(
     tree: Bare, slack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     template(slack, entry_point="slack:Plugin")
-    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack", code=1)["plugins"]
     assert outcomes(trial) == {"pack": "failed"}
     assert "no module 'slack'" in details(trial)["pack"]
     template(slack, entry_point="notify:Plugin", dependencies={"acme/missing": "*"})
-    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack", code=1)["plugins"]
     assert "acme/missing, which acme/slack depends on, is not in this source tree" in details(trial)["publish"]
     template(slack, dependencies=None, selector={"match_labels": {"os": "plan9"}})
-    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack", code=1)["plugins"]
     assert outcomes(trial)["install"] == "failed"  # or a job on the wrong machine would be green
     assert "linux" in details(trial)["install"]
     template(slack, selector=None, artifacts=[{"match": "*-linux-amd64.zip"}])
-    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack", code=1)["plugins"]
     assert "dist/0.1.0/ has none of them" in details(trial)["pack"]
 
 
@@ -190,20 +213,20 @@ def test_its_own_tests_run_with_our_fixtures(
         "    with pytest.raises(sealdex.errors.UsageError): plugin.call('send', text=5)\n"
     )
     (tests / "test_it.py").write_text(good)
-    [trial] = document(tree.root, capsys, "test", "acme/slack")["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack")["plugins"]
     assert details(trial)["tests"] == "2 run, 0 failed, 0 skipped"
     assert tree.lint() == []  # the folder of tests is known
     (tests / "test_it.py").write_text("import pytest\n@pytest.mark.skip\ndef test_it(plugin):\n    raise OSError\n")
-    [trial] = document(tree.root, capsys, "test", "acme/slack")["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack")["plugins"]
     assert outcomes(trial)["tests"] == "skipped"
     assert details(trial)["tests"] == "none of 1 was run: all were skipped"
     (tests / "test_it.py").write_text("def test_it(plugin):\n    print('seen'); assert plugin.version == '2.0.0'\n")
-    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack", code=1)["plugins"]
     assert details(trial)["tests"] == "1 run, 1 failed, 0 skipped"
     assert "seen" in trial["steps"][-1]["output"]
-    assert "tests" not in outcomes(document(tree.root, capsys, "test", "acme/slack", "--no-tests")["plugins"][0])
+    assert "tests" not in outcomes(document(tree.root, capsys, *TEST, "acme/slack", "--no-tests")["plugins"][0])
     (tests / "conftest.py").write_text("def pytest_collection(session): raise RuntimeError('broken')\n")
-    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    [trial] = document(tree.root, capsys, *TEST, "acme/slack", code=1)["plugins"]
     assert outcomes(trial)["tests"] == "failed"  # and not skipped, as if there were none
 
 
@@ -215,10 +238,10 @@ def test_plugins_are_named_by_id_path_or_place(
     monkeypatch.chdir(slack.parent)
     for text in ("acme/slack", "slack", "slack/src", str(slack)):
         assert named_plugin(text, tree.root).id == SLACK, text
-    assert call(tree.root, "test", "acme/slak") == 3
+    assert call(tree.root, *TEST, "acme/slak") == 3
     assert "new TYPE acme/slak" in capsys.readouterr().err
-    assert call(tree.root, "test", tree.root / "plugins") == 2
-    assert call(tree.root, "test", "nonsense") == 3
+    assert call(tree.root, *TEST, tree.root / "plugins") == 2
+    assert call(tree.root, *TEST, "nonsense") == 3
 
 
 def test_reports_hold_whatever_a_plugin_prints() -> None:
