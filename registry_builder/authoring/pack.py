@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from registry_builder.authoring._ignore_rules import DEFAULT_IGNORES, IGNORE_FILE, IgnoreRules
-from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
+from registry_builder.source.allowed_secrets import Verdicts
 from registry_builder.source.archive_check import name_warnings
 from registry_builder.source.safe_open import Gate, UnreadableError
-from registry_builder.source.secrets.scan import secrets_of_file
+from registry_builder.source.secrets.scan import SecretSearch
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer
 from sealdex import disk
 from sealdex.archive.entries import RECEIPT_FOLDER, TreeRules, path_problem, symlink_problem
@@ -168,6 +168,7 @@ def pack(
     accept: Callable[[Path, str], None] | None = None,
     windows: bool = True,
     allow_files: Collection[str] = (),
+    place: str = "",
 ) -> Packed:
     """Write a folder's files to a zip, which gets its name only when it is complete.
 
@@ -179,6 +180,7 @@ def pack(
         checksums: whether to add ``checksum.sha256``, one line per file in the format of ``sha256sum -c``.
         windows: whether it may be installed on Windows.
         allow_files: patterns of files that may hold secrets, because they are meant to be public.
+        place: where the archive will be in the source tree, so that patterns with it apply; empty for nowhere.
 
     Raises:
         UsageError: it is not a folder.
@@ -189,7 +191,7 @@ def pack(
     rules, left_out, gate = IgnoreRules(folder), list[str](), Gate(folder, allow_names=lambda _path: True)
     listed = list_files(folder, windows=windows, rules=rules, left_out=left_out)
     files = [file for file in listed if file.name not in replaced]
-    allowed = _check_contents(folder, gate, files, allow_files)
+    allowed = _check_contents(folder, gate, files, Verdicts(allow_files), place)
     files += (PackedFile(name, 0o644, content) for name, content in extra.items())
     files.sort(key=lambda file: file.name.encode())
     if checksums:
@@ -228,14 +230,16 @@ def pack(
     )
 
 
-def _check_contents(folder: Path, gate: Gate, files: Sequence[PackedFile], allow_files: Collection[str]) -> list[str]:
-    """Refuse secrets and Git LFS pointers; return the warnings for secrets that are allowed.
+def _check_contents(
+    folder: Path, gate: Gate, files: Sequence[PackedFile], verdicts: Verdicts, archive: str
+) -> list[str]:
+    """Refuse secrets and Git LFS pointers; return the warnings for secrets that are allowed, and for what isn't known.
 
     Raises:
         UnpackableError: there are some; all are listed.
     """
     problems: list[str] = []
-    allowed: list[str] = []
+    search = SecretSearch()
     for file in files:
         if isinstance(file.content, bytes):
             continue
@@ -243,21 +247,17 @@ def _check_contents(folder: Path, gate: Gate, files: Sequence[PackedFile], allow
             with gate.open(file.content) as stream:
                 is_pointer = is_lfs_pointer(stream.read(_POINTER_BYTES))
                 stream.seek(0)
-                found = list(secrets_of_file(file.name, stream))
+                for found in search.of_file(file.name, stream):
+                    verdicts.add(file.name, found, archive=archive)
         except UnreadableError as error:
             problems.append(f"{file.name!a} {error}")
             continue
         if is_pointer:
             problems.append(f"{file.name!a} {POINTER_PROBLEM}")
-        for member, secret in found:
-            place = f"{file.name}:{member}" if member else file.name
-            if is_allowed(allow_files, file.name, member):
-                allowed.append(allowance(place, secret))
-            else:
-                problems.append(refusal(place, secret))
+    problems += verdicts.refused
     if problems:
         raise UnpackableError(folder, problems)
-    return allowed
+    return [*verdicts.permitted, *verdicts.unsearched]
 
 
 def _checksum_lines(gate: Gate, files: list[PackedFile]) -> bytes:

@@ -77,6 +77,7 @@ def pack_folder(
         accept=lambda made, sha256: _accept(made, sha256, source, template, target, payload),
         windows=_may_come_to_windows(template, target.name) and may_come_to_windows(selector or Selector()),
         allow_files=(*allow_files, *read_config(source.root).policy.allow_files),
+        place=f"plugins/{source.id}/dist/{version}/{target.name}",
     )
     return replace(packed, warnings=(*packed.warnings, *_spellings(template)))
 

@@ -15,8 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 from registry_builder.source._named_files import MAX_SOURCE_BYTES, InstalledFiles, named_problems
 from registry_builder.source._opaque_formats import opaque_problem
-from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
-from registry_builder.source.secrets.scan import secrets_of_archive
+from registry_builder.source.allowed_secrets import Verdicts
+from registry_builder.source.secrets.scan import SecretSearch
 from registry_builder.source.tree import Severity
 from sealdex.archive.entries import ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError
 from sealdex.archive.entries import entry_problems as refused_entries
@@ -120,19 +120,15 @@ def archive_findings(
 def _secret_findings(
     archive: ArchiveFile, artifact: Artifact, kind: str, entries: Sequence[ArchiveEntry], allowed: Collection[str]
 ) -> Iterator[Finding]:
-    refused: list[str] = []
-    permitted: list[str] = []
+    verdicts = Verdicts(allowed)
     try:
-        for member, secret in secrets_of_archive(archive, kind, entries):
-            place = f"{artifact.source}:{member}" if member else artifact.source
-            if is_allowed(allowed, artifact.source, member):
-                permitted.append(allowance(place, secret))
-            else:
-                refused.append(refusal(place, secret))
+        for found in SecretSearch().of_archive(archive, kind, entries):
+            verdicts.add(artifact.source, found)
     except (DamagedArchiveError, RefusedArchiveError) as error:
         yield Finding("source", f"'{artifact.source}' is not a readable {kind}: {error.message}")
-    yield from _first(artifact, refused, "error")
-    yield from _first(artifact, permitted, "warning")
+    yield from _first(artifact, verdicts.refused, "error")
+    yield from _first(artifact, verdicts.permitted, "warning")
+    yield from _first(artifact, verdicts.unsearched, "warning")
 
 
 def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], path: str) -> bytes | None:

@@ -19,9 +19,9 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from registry_builder.source.allowed_secrets import is_allowed, refusal
+from registry_builder.source.allowed_secrets import Verdicts
 from registry_builder.source.safe_open import Gate, UnreadableError
-from registry_builder.source.secrets.scan import secrets_of_file
+from registry_builder.source.secrets.scan import SecretSearch
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer, line_end_problem
 from sealdex.errors import ConfigError
 
@@ -72,6 +72,7 @@ def stored_attachment_problem(
     name: str,
     sha256: str,
     allow_secrets: Collection[str] | None = None,
+    notes: list[str] | None = None,
 ) -> str | None:
     """Return why an attachment in the source tree can't be published, or None if it can.
 
@@ -84,6 +85,7 @@ def stored_attachment_problem(
         name: the file's name.
         sha256: the digest that the event states.
         allow_secrets: patterns of files that may hold secrets; None skips the search for secrets.
+        notes: gets what of it couldn't be searched.
     """
     path = attachment_path(plugin_folder, version, name)
     shown = f"{ATTACHMENTS_FOLDER}/{version}/{name}"
@@ -96,13 +98,15 @@ def stored_attachment_problem(
             return f"{shown} {POINTER_PROBLEM}"
         line_ends = line_end_problem(data, sha256, Gate(tree).relative(path))
         return f"{shown} {line_ends}" if line_ends else f"{shown} is not the file that the event names: restore it"
-    return _secret_problem(Gate(tree).relative(path), data, allow_secrets) if allow_secrets is not None else None
-
-
-def _secret_problem(place: str, data: bytes, allowed: Collection[str]) -> str | None:
-    for member, secret in secrets_of_file(place, io.BytesIO(data)):
-        if not is_allowed(allowed, place, member):
-            return refusal(f"{place}:{member}" if member else place, secret)
+    if allow_secrets is None:
+        return None
+    verdicts, place = Verdicts(allow_secrets), Gate(tree).relative(path)
+    for found in SecretSearch().of_file(place, io.BytesIO(data)):
+        verdicts.add(place, found)
+        if verdicts.refused:
+            return verdicts.refused[0]
+    if notes is not None:
+        notes += verdicts.unsearched
     return None
 
 

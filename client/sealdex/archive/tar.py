@@ -11,9 +11,10 @@ import stat
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from sealdex.archive.entries import (
     DEVICE,
@@ -33,6 +34,13 @@ _MAX_TRAILING_BYTES = 1 << 20
 _HEADER_ROOM_BYTES = 2048  # header and pax header of an ordinary entry
 _BLOCK_BYTES = 512
 _NOWHERE = "/nonexistent/sealdex"  # a destination to check paths against; nothing is ever written there
+
+
+class Readable(Protocol):
+    """What is read only forwards."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end alone."""
 
 
 class TarItem(NamedTuple):
@@ -67,21 +75,40 @@ def read_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> It
     Raises:
         DamagedArchiveError, RefusedArchiveError: as `list_tar`; also while content is read.
     """
-    with _told_as_archive_errors(archive, limits):
-        stream = _ForwardStream(archive, _decompressor(archive, compression, limits), limits)
-        with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:  # type: ignore[call-overload]  # a duck
-            count = 0
-            while (member := _next_member(tar, stream)) is not None:
-                count += 1
-                if count > limits.max_entries:
-                    raise RefusedArchiveError(
-                        archive.name, [EntryProblem("", f"has more than the {limits.max_entries} entries allowed")]
-                    )
-                if member.name in {".", "./", ""} and member.isdir():
-                    continue
-                entry, problems = _entry(member)
-                yield TarItem(entry, problems, member, stream.content(member.offset_data, entry.size))
-            stream.expect_end()
+    told = partial(_told_as_archive_errors, archive, limits)
+    with told():
+        source = _decompressor(archive, compression, limits)
+        yield from _items(_ForwardStream(archive.name, source, limits, limits.allowed_bytes(archive.size), told))
+
+
+def read_tar_stream(name: str, source: Readable, limits: UnpackLimits) -> Iterator[TarItem]:
+    """Yield the entries of a plain tar, as `read_tar`, from what is read only forwards; its ratio has no limit.
+
+    Args:
+        name: what it is called in messages.
+        source: where its bytes come from; what this raises is passed on.
+        limits: what it may hold.
+
+    Raises:
+        DamagedArchiveError, RefusedArchiveError: as `list_tar`; also while content is read.
+    """
+    told = partial(_told_as_tar_errors, name)
+    with told():
+        yield from _items(_ForwardStream(name, source, limits, limits.max_total_bytes, told))
+
+
+def _items(stream: _ForwardStream) -> Iterator[TarItem]:
+    with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:  # type: ignore[call-overload]  # a duck
+        count = 0
+        while (member := _next_member(tar, stream)) is not None:
+            count += 1
+            if count > stream.max_entries:
+                stream.refuse(f"has more than the {stream.max_entries} entries allowed")
+            if member.name in {".", "./", ""} and member.isdir():
+                continue
+            entry, problems = _entry(member)
+            yield TarItem(entry, problems, member, stream.content(member.offset_data, entry.size))
+        stream.expect_end()
 
 
 def _next_member(tar: tarfile.TarFile, stream: _ForwardStream) -> tarfile.TarInfo | None:
@@ -135,12 +162,20 @@ class _ForwardStream:
     or read as content are limited by the allowed unpacked size.
     """
 
-    def __init__(self, archive: ArchiveFile, source: Any, limits: UnpackLimits) -> None:
-        self._archive = archive
+    def __init__(
+        self,
+        name: str,
+        source: Readable,
+        limits: UnpackLimits,
+        allowed: int,
+        told: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._name = name
         self._source = source
-        self._limits = limits
+        self._told = told
+        self.max_entries = limits.max_entries
         self._position = 0
-        self._allowed = limits.allowed_bytes(archive.size)
+        self._allowed = allowed
         self._content_left = self._allowed + _BLOCK_BYTES
         self._all_headers_left = limits.max_entries * _HEADER_ROOM_BYTES + _MAX_HEADER_BYTES
         self._header_left = _MAX_HEADER_BYTES
@@ -157,20 +192,20 @@ class _ForwardStream:
     def seek(self, position: int) -> int:
         """Skip forward."""
         if position < self._position:
-            raise DamagedArchiveError(self._archive.name, "its entries overlap")
+            raise DamagedArchiveError(self._name, "its entries overlap")
         while self._position < position:
             if not self._take_content(position - self._position):
-                raise DamagedArchiveError(self._archive.name, "it is truncated")
+                raise DamagedArchiveError(self._name, "it is truncated")
         return self._position
 
     def read(self, size: int) -> bytes:
         """Read for a header; one that is too long is refused before it is read."""
         if size < 0 or size > self._header_left:
-            self._refuse(f"has a header of more than {_MAX_HEADER_BYTES} bytes")
+            self.refuse(f"has a header of more than {_MAX_HEADER_BYTES} bytes")
         self._header_left -= size
         self._all_headers_left -= size
         if self._all_headers_left < 0:
-            self._refuse("has headers that are much larger than its entries need")
+            self.refuse("has headers that are much larger than its entries need")
         pieces = []
         while size > 0 and (piece := self._take(size)):
             pieces.append(piece)
@@ -180,12 +215,12 @@ class _ForwardStream:
 
     def content(self, offset: int, size: int) -> Iterator[bytes]:
         """Yield the content of the entry at hand, in pieces of at most `CHUNK_BYTES`."""
-        with _told_as_archive_errors(self._archive, self._limits):
+        with self._told():
             self.seek(offset)
             while size > 0:
                 piece = self._take_content(size)
                 if not piece:
-                    raise DamagedArchiveError(self._archive.name, "it is truncated")
+                    raise DamagedArchiveError(self._name, "it is truncated")
                 size -= len(piece)
                 yield piece
 
@@ -196,27 +231,28 @@ class _ForwardStream:
         compares its checksum.
         """
         if self._last_block.strip(b"\0"):
-            raise DamagedArchiveError(self._archive.name, "a header in it is damaged")
+            raise DamagedArchiveError(self._name, "a header in it is damaged")
         trailing = 0
         while piece := self._take(CHUNK_BYTES):
             trailing += len(piece)
             if trailing > _MAX_TRAILING_BYTES:
-                raise DamagedArchiveError(self._archive.name, "there is more data after its end")
+                raise DamagedArchiveError(self._name, "there is more data after its end")
 
     def _take_content(self, size: int) -> bytes:
         piece = self._take(min(CHUNK_BYTES, size))
         self._content_left -= len(piece)
         if self._content_left < 0:
-            self._refuse(f"unpacks to more than the {self._allowed} bytes allowed for its size")
+            self.refuse(f"unpacks to more than the {self._allowed} bytes allowed for its size")
         return piece
 
     def _take(self, size: int) -> bytes:
-        piece: bytes = self._source.read(size)
+        piece = self._source.read(size)
         self._position += len(piece)
         return piece
 
-    def _refuse(self, message: str) -> NoReturn:
-        raise RefusedArchiveError(self._archive.name, [EntryProblem("", message)])
+    def refuse(self, message: str) -> NoReturn:
+        """Refuse the whole archive."""
+        raise RefusedArchiveError(self._name, [EntryProblem("", message)])
 
 
 def _decompressor(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Any:
@@ -248,11 +284,18 @@ def _zstd_window(archive: ArchiveFile) -> int:
 
 
 @contextmanager
-def _told_as_archive_errors(archive: ArchiveFile, limits: UnpackLimits) -> Iterator[None]:
+def _told_as_tar_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zlib.error, EOFError, RecursionError, ValueError, OverflowError) as error:
-        raise DamagedArchiveError(archive.name, str(error) or type(error).__name__) from error
+        raise DamagedArchiveError(name, str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def _told_as_archive_errors(archive: ArchiveFile, limits: UnpackLimits) -> Iterator[None]:
+    try:
+        with _told_as_tar_errors(archive.name):
+            yield
     except OSError as error:
         if error.errno is not None:
             raise  # of the disk, not of the archive

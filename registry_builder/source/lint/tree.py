@@ -185,9 +185,11 @@ def _attachment_problems(
             continue
         if there.get((event.version, event.name)) == event.sha256 or file_name_problem(event.name):
             continue
+        allowed, notes = tree.config.policy.allow_files, list[str]()
         problem = stored_attachment_problem(
-            tree.root, plugin.folder, event.version, event.name, event.sha256, tree.config.policy.allow_files
+            tree.root, plugin.folder, event.version, event.name, event.sha256, allowed, notes
         )
+        yield from (Problem(*plugin.event_place(i, "name"), note, "warning") for note in notes)
         if problem is None and event.kind == "sigstore-bundle":
             problem = attestations.problem(plugin, event.version, event.name)
             if not attestations.is_judged(plugin.id.namespace):
