@@ -45,7 +45,7 @@ export async function bytes(address) {
 }
 
 /** Read search/catalogue.json, which says where everything else is. */
-export async function catalogue(address) {
+export async function catalog(address) {
   const read = await json(address);
   if (!Array.isArray(read.shards)) throw new UnreadError("malformed", `${path(address)}: no list of shards`);
   return read;

@@ -62,7 +62,7 @@ let all = false; // whether more than names was asked for on this page
 async function opened() {
   const [{ Names, isLarge, needsAll }, files] = await Promise.all(["names", "files"].map(script));
   failure = files.failure;
-  said = await files.catalogue(address("catalogue"));
+  said = await files.catalog(address("catalogue"));
   let names = null;
   if (said.names) {
     const [{ Catalogue }, text, packed] = await Promise.all(["engine", "text", "packed"].map(script));
