@@ -258,6 +258,8 @@ def sign_ceremony(
     for key in keys:
         if known.get(key) not in counting:
             raise NotFoundError(f"key '{key}' doesn't count for ceremony '{name}'", untouched=NOTHING_SIGNED)
+    folders = {ceremony.folder / document.realm / "signatures" / "x" for document in ceremony.documents}
+    require_own_folders(tree, folders, untouched=NOTHING_SIGNED)
     written: list[Path] = []
     already: list[str] = []
     missing: dict[str, str] = {}
@@ -322,6 +324,11 @@ def finish_ceremony(tree: Path, name: str, *, by: str, now: datetime | None = No
     if not ceremony.plan.first:
         _check_all_realms(tree, planned, ceremony)
     written: list[Path] = []
+    require_own_folders(
+        tree,
+        [ceremony.folder / "closed.json", *(trust_folder(tree, d.realm) / d.name for d in ceremony.documents)],
+        untouched="trust/ and registry.toml were not changed",
+    )
     files = [(trust_folder(tree, d.realm) / d.name, _assembled(d)) for d in ceremony.documents]
     # targets before root: a tree with only the new targets still verifies, or is refused, and finish continues
     for path, data in sorted(files, key=lambda item: item[0].name.endswith(".root.json")):
@@ -346,6 +353,7 @@ def abort_ceremony(tree: Path, name: str, *, by: str, why: str = "", now: dateti
     folder = tree / CEREMONIES_FOLDER / name
     if (folder / "plan.json").is_file() and not (folder / "closed.json").exists():
         path = folder / "closed.json"
+        require_own_folders(tree, [path], untouched="the ceremony was not closed")
         replace_file(path, encode_pretty(Closed(outcome="aborted", by=by, at=stamp(now or utc_now()), why=why)))
         return path
     _open(tree, name)

@@ -58,6 +58,14 @@ from sealdex.model.index import index_target
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _RELEASE_FILES = ":(glob)plugins/*/*/releases/*"
 _GIT_SECONDS = 120
+_NO_HISTORY = (
+    "the source tree is not in a git repository that git can read here, so it can't be checked whether releases were "
+    "changed"
+)
+_SHALLOW = (
+    "this clone is shallow, so it can't be checked whether releases were changed before its first commit: "
+    "git fetch --unshallow"
+)
 
 
 @dataclass
@@ -239,20 +247,17 @@ class _Attempt:
     def _compared(self, sources: Sources, plan: PublishPlan) -> RecoveryResult:
         remains, seen = self._remains, versions_seen(self._seen)
         there = {**remains.versions, **dict.fromkeys(remains.beyond, HIGHEST_VERSION)}
-        edited = edited_releases(self._publisher.tree.root)
+        edited, unsure = edited_releases(self._publisher.tree.root)
         result = RecoveryResult(
             plan,
             differences=list(plugin_differences(remains, sources, self._publisher.storage)),
             moved={role: (seen[role], there[role]) for role in seen if there.get(role, seen[role]) != seen[role]},
             unreadable=sorted(remains.unreadable),
-            edited=edited or [],
+            edited=edited,
             still_counts=sorted(remains.still_counts),
             unchecked=_absent(plan.artifacts),
         )
-        if edited is None:
-            result.warnings.append(
-                "the source tree is not in a git repository, so it can't be checked whether releases were changed"
-            )
+        result.warnings += [unsure] if unsure is not None else []
         return result
 
     def _check_keys(self, not_stolen: Collection[str]) -> None:
@@ -317,32 +322,34 @@ def _is_here(upload: Upload) -> bool:
     return not isinstance(file, TreeFile) or file.path.exists()
 
 
-def edited_releases(tree: Path) -> list[str] | None:
-    """Return the release files that were changed or removed after they were committed; None if git can't tell.
+def edited_releases(tree: Path) -> tuple[list[str], str | None]:
+    """Return the release files that were changed or removed after they were committed, and why that isn't sure.
 
     A thief who could commit might put bad digests into the source tree too; releases never change, so git reveals it.
+    Merges are compared with each of their parents: git shows nothing of them by itself.
     """
-    commands = (
-        ["log", "--format=", "--name-only", "--no-renames", "--diff-filter=MD", "--relative"],
-        ["diff", "HEAD", "--name-only", "--no-renames", "--diff-filter=MD", "--relative"],
-    )
     found: set[str] = set()
-    for command in commands:
-        try:
-            done = subprocess.run(
-                ["git", *command, "--", _RELEASE_FILES],
-                cwd=tree,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_GIT_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        if done.returncode != 0:
-            return None
-        found.update(filter(None, done.stdout.splitlines()))
-    return sorted(found)
+    for command in (
+        ["log", "-m", "--format=", "--name-only", "--no-renames", "--diff-filter=MD", "--relative"],
+        ["diff", "HEAD", "--name-only", "--no-renames", "--diff-filter=MD", "--relative"],
+    ):
+        said = _git(tree, *command, "--", _RELEASE_FILES)
+        if said is None:
+            return [], _NO_HISTORY
+        found.update(filter(None, said.splitlines()))
+    shallow = _git(tree, "rev-parse", "--is-shallow-repository")
+    return sorted(found), None if shallow is not None and shallow.strip() == "false" else _SHALLOW
+
+
+def _git(tree: Path, *args: str) -> str | None:
+    """Return what git prints; None if it fails."""
+    try:
+        done = subprocess.run(
+            ["git", *args], cwd=tree, capture_output=True, text=True, check=False, timeout=_GIT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 __all__ = ["RecoveryResult", "edited_releases", "recover_realm"]

@@ -8,7 +8,6 @@ that is reported and the rest continues.
 from __future__ import annotations
 
 import copy
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,6 +33,8 @@ from registry_builder.publication.store_proof import StoreProof
 from registry_builder.signing.metadata import bin_names, expiry, is_due, realm_marker
 from registry_builder.signing.offline_metadata import load_trust, trust_folder
 from registry_builder.signing.role_signing import authority_of, sign_role
+from registry_builder.source.atomic_write import replace_file
+from registry_builder.source.own_folders import require_own_folders
 from registry_builder.source.realms import plugins_of
 from registry_builder.storage.headers import BUNDLE_KEY, TIMESTAMP_KEY
 from sealdex.errors import NotFoundError, SealdexError
@@ -193,7 +194,6 @@ def _renew(publisher: Publisher, folder: Path, role: str, signed: T, now: dateti
     except SealdexError as error:
         return OfflineRefresh(role, signed.expires, None, error.message)
     path = folder / f"{renewed.version}.{role}.json"
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(data)
-    beside.replace(path)
+    require_own_folders(publisher.tree.root, [path], untouched="nothing was written")
+    replace_file(path, data)
     return OfflineRefresh(role, signed.expires, path)

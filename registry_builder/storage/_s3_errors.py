@@ -151,6 +151,16 @@ def tag_refused(etag: str, *, key: str, storage: str) -> UnavailableError:
     )
 
 
+def without_tag(*, key: str, storage: str, is_unknown: bool = False) -> UnavailableError:
+    """Return the error for an answer that no S3 server gives, such as that of a proxy with a login page."""
+    return UnavailableError(
+        f"{storage} answered a request for {key} without an ETag",
+        subject=key,
+        untouched=_UNKNOWN_OUTCOME if is_unknown else "what is published was not changed",
+        hint=_NOT_S3,
+    )
+
+
 def status_of(error: ClientError) -> int:
     """Return the HTTP status of a refusal, 0 if there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

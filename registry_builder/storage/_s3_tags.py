@@ -15,4 +15,4 @@ def opaque(etag: str) -> str:
 
 def tag_of(head: HeadObjectOutputTypeDef | None) -> str | None:
     """Return what stands between the quotes of the tag that a HEAD answered with, None for no object."""
-    return None if head is None else opaque(head["ETag"])
+    return None if head is None else opaque(head.get("ETag", ""))

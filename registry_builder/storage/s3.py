@@ -33,6 +33,7 @@ from registry_builder.storage._s3_errors import (
     status_of,
     tag_refused,
     unavailable,
+    without_tag,
 )
 from registry_builder.storage._s3_parts import base64_of, composite_checksum, put_in_parts
 from registry_builder.storage._s3_tags import opaque, tag_of
@@ -121,6 +122,8 @@ class S3Storage:
                 data = stream.read()
                 if is_encoded and len(data := decoded(data, max_bytes)) > max_bytes:
                     raise ObjectTooLargeError(key, self.description, max_bytes)
+                if not answer.get("ETag"):
+                    raise without_tag(key=key, storage=self.description)
                 return StoredObject(data, answer["ETag"])
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
@@ -131,7 +134,8 @@ class S3Storage:
             if body.size > MULTIPART_BYTES and self._holds(key, body):
                 put.result = THERE
                 return PutOutcome.ALREADY_THERE
-            if self._put(key, body, {"IfNoneMatch": "*"}) is not None:
+            if (tag := self._put(key, body, {"IfNoneMatch": "*"})) is not None:
+                self._check_stored(tag, key, body)
                 return PutOutcome.CREATED
             if self._holds(key, body):
                 put.result = THERE
@@ -150,8 +154,9 @@ class S3Storage:
                 if not may_have_written(error):
                     raise
                 new_etag, failure = None, error
-            if new_etag is not None:
+            if new_etag:
                 return new_etag
+            is_untold = new_etag is not None and failure is None  # an answer that S3 doesn't give
             # A first attempt may have won, but its response was lost; then the second is refused by our own object.
             try:
                 head = self._head(key)
@@ -162,10 +167,12 @@ class S3Storage:
             stored_etag = self._etag_if_holds(key, body, head)
             if stored_etag is not None:
                 return stored_etag
+            if is_untold:
+                raise without_tag(key=key, storage=self.description, is_unknown=True)
             if failure is not None and tag_of(head) == (None if etag is None else opaque(etag)):
                 raise unavailable(failure, key=key, storage=self.description, is_unknown=True) from failure
             # still the tag that was refused: nobody was faster
-            if head is not None and etag is not None and opaque(head["ETag"]) == opaque(etag):
+            if head is not None and etag is not None and tag_of(head) == opaque(etag):
                 raise tag_refused(etag, key=key, storage=self.description)
             raise LostRaceError(key, self.description)
 
@@ -177,7 +184,8 @@ class S3Storage:
         """
         sent = {"IfNoneMatch": "*"} if condition == "If-None-Match" else {"IfMatch": f'"{_WRONG_TAG}"'}
         with logged_put(key, body, f"{condition}, which doesn't hold") as put, self._errors(key):
-            if self._put(key, body, sent) is not None:
+            if (tag := self._put(key, body, sent)) is not None:
+                self._check_stored(tag, key, body)
                 return False
             put.result = "refused, as it must be"
             return True
@@ -199,7 +207,8 @@ class S3Storage:
             if only_if_changed and self._holds(key, body):
                 put.result = THERE
                 return False
-            self._put(key, body, {})
+            if (tag := self._put(key, body, {})) is not None:
+                self._check_stored(tag, key, body)
         return True
 
     def flush(self) -> None:
@@ -269,7 +278,7 @@ class S3Storage:
             raise unavailable(error, key=key, storage=self.description) from error
 
     def _put(self, key: str, body: Body, condition: dict[str, str]) -> str | None:
-        """Write under ``condition``; return the new tag, or None if the condition failed."""
+        """Write under ``condition``; return the tag, empty if none is answered, or None if that failed."""
         if self.lock is not None and condition:
             self.lock.check(now=key == TIMESTAMP_KEY)
             if not self._holds_now(key, condition):
@@ -298,7 +307,7 @@ class S3Storage:
         """Look at a condition in the store's place, which under the lock is nearly as good."""
         head = self._head(key)
         if "IfMatch" in condition:
-            return head is not None and opaque(head["ETag"]) == opaque(condition["IfMatch"])
+            return head is not None and tag_of(head) == opaque(condition["IfMatch"])
         return head is None
 
     def _put_whole(self, key: str, body: Body, condition: dict[str, str]) -> str:
@@ -313,14 +322,14 @@ class S3Storage:
             **condition,
         }
         if body.path is None:
-            return self._client.put_object(Body=body.data or b"", **arguments)["ETag"]
+            return self._client.put_object(Body=body.data or b"", **arguments).get("ETag", "")
         # Not every server checks the SHA-256, so the file is read twice: a changed
         # one must not be published even where the checksum is ignored.
         for _ in body.chunks(_READ_CHUNK_BYTES):
             pass
         try:
             with body.open() as file:
-                return self._client.put_object(Body=file, **arguments)["ETag"]
+                return self._client.put_object(Body=file, **arguments).get("ETag", "")
         except OSError as error:
             raise FileChangedError(body.path, error.strerror or str(error)) from error
 
@@ -335,6 +344,11 @@ class S3Storage:
             if is_missing(error):
                 return None
             raise
+
+    def _check_stored(self, tag: str, key: str, body: Body) -> None:
+        """Refuse an answer without a tag, as of a login page, unless what was to be written is there all the same."""
+        if not tag and not self._holds(key, body):
+            raise without_tag(key=key, storage=self.description)
 
     def _holds(self, key: str, body: Body) -> bool:
         return self._etag_if_holds(key, body, self._head(key)) is not None
@@ -358,7 +372,7 @@ class S3Storage:
             if checksum and checksum == (
                 composite_checksum(body) if is_composite else base64_of(bytes.fromhex(as_stored.sha256))
             ):
-                return head["ETag"]
+                return head.get("ETag", "")
             if checksum and not is_composite and not is_encoded:
                 return None
             if is_encoded:
@@ -372,7 +386,7 @@ class S3Storage:
         with contextlib.closing(answer["Body"]) as stream:
             for chunk in stream.iter_chunks(_READ_CHUNK_BYTES):
                 digest.update(chunk)
-        return answer["ETag"] if digest.hexdigest() == body.sha256 else None
+        return answer.get("ETag", "") if digest.hexdigest() == body.sha256 else None
 
     def _etag_if_decodes_to(self, key: str, body: Body) -> str | None:
         try:

@@ -263,3 +263,23 @@ def test_the_commands_from_start_to_finish(tree: Tree, capsys: pytest.CaptureFix
     assert read_config(root).roles["root"].threshold == 3
     assert call(root, "ceremony", "show", "none") == 3
     assert call(root, "ceremony", "start", "x", "--keys", "root", "--by", BY) == 2
+
+
+@pytest.mark.parametrize("place", ["ceremonies/swap/public/signatures", "ceremonies/swap", "trust/public"])
+def test_attack_nothing_is_signed_or_finished_through_a_link(rotating: Tree, tmp_path: Path, place: str) -> None:
+    """Attacker: author of a pull request. Change: a folder of a ceremony is a link. Refusal: nothing is written."""
+    folder, elsewhere = rotating.root / place, tmp_path / "elsewhere"
+    if folder.is_dir():
+        folder.rename(elsewhere)
+    else:
+        elsewhere.mkdir()
+    folder.symlink_to(elsewhere)
+    before = files(elsewhere)
+    for act in (
+        lambda: sign(rotating, "swap", "root-1"),
+        lambda: finish_ceremony(rotating.root, "swap", by=BY),
+        lambda: abort_ceremony(rotating.root, "swap", by=BY) if place == "ceremonies/swap" else sign(rotating, "swap"),
+    ):
+        with pytest.raises(SealdexError):
+            act()
+    assert files(elsewhere) == before

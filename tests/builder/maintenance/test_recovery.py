@@ -6,6 +6,7 @@ The attacker has every online key and writes to the bucket, until a ceremony nam
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from support.builder_cli import call, document
@@ -18,7 +19,7 @@ from tuf.api.metadata import Metadata, Targets
 from registry_builder.ceremony.steps import Wanted
 from registry_builder.maintenance._untrusted_state import HIGHEST_VERSION
 from registry_builder.maintenance.audit import audit_realm
-from registry_builder.maintenance.recovery import RecoveryResult, recover_realm
+from registry_builder.maintenance.recovery import RecoveryResult, edited_releases, recover_realm
 from registry_builder.publication.claim_signing import sign_claim
 from registry_builder.publication.publish import open_publisher
 from sealdex import Client
@@ -241,6 +242,35 @@ def test_releases_that_were_edited_in_git_are_named(drill: Drill) -> None:
     assert run(drill, apply=False).edited == ["plugins/acme/slack/releases/1.0.0.json"]
     (drill.root / "plugins/acme/mail/releases/0.1.0.json").unlink()
     assert len(run(drill, apply=False).edited) == 2
+    git("checkout", "-q", "plugins/acme/mail")
+    # in a merge, of which git's log shows nothing by itself
+    git("checkout", "-q", "-b", "other", "HEAD~1")
+    git("commit", "-q", "--allow-empty", "-m", "other")
+    git("merge", "-q", "--no-commit", "--no-ff", "-s", "ours", "-")
+    mail = drill.root / "plugins/acme/mail/releases/0.1.0.json"
+    mail.write_text(mail.read_text().replace("2026-11-21", "2026-11-20"))
+    git("commit", "-q", "-a", "-m", "merge")
+    assert edited_releases(drill.root) == (
+        [f"plugins/acme/{n}" for n in (f"mail/releases/{mail.name}", f"slack/releases/{slack.name}")],
+        None,
+    )
+
+
+def test_what_a_shallow_clone_cannot_tell_is_said(tmp_path: Path) -> None:
+    """Attacker: as above; the check runs in a clone as a workflow makes it, with the newest commit alone."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    release = origin / "plugins/acme/slack/releases/1.0.0.json"
+    release.parent.mkdir(parents=True)
+    git = ["git", "-c", "user.name=kim", "-c", "user.email=kim@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "init", "-q", origin], check=True)
+    for text in ("{}", "[]"):
+        release.write_text(text)
+        subprocess.run([*git, "add", "-A"], cwd=origin, check=True)
+        subprocess.run([*git, "commit", "-q", "-m", text], cwd=origin, check=True)
+    subprocess.run(["git", "clone", "-q", "--depth", "1", origin.as_uri(), clone], check=True)
+    edited, unsure = edited_releases(clone)
+    assert (edited, "shallow" in (unsure or "")) == ([], True)
+    assert edited_releases(origin) == (["plugins/acme/slack/releases/1.0.0.json"], None)
 
 
 class _Killed(BaseException):

@@ -160,3 +160,42 @@ def test_attack_two_publishers_at_once_never_both_report_success(s3_published: S
     assert {type(outcome) for outcome in outcomes.values()} == {ConditionsIgnoredError}
     assert registry.reader().catalog() == OLD
     assert not [key for key in registry.objects() if re.search(r"metadata/2\.", key)]
+
+
+# --- answers that no S3 server gives ----------------------------------------------------------------------------------
+
+
+def instead(method: str, part: str, body: bytes) -> Callable[[Passing], Answer | None]:
+    """Answer 200 in the store's place, without a tag, as a proxy with a login page does."""
+
+    def before(passing: Passing) -> Answer | None:
+        if passing.method != method or part not in passing.key:
+            return None
+        return Answer(200, {"content-type": "text/html", "content-length": str(len(body))}, body)
+
+    return before
+
+
+def without_tags(method: str, part: str) -> Callable[[Passing, Answer], None]:
+    def after(passing: Passing, answer: Answer) -> None:
+        if passing.method == method and part in passing.key:
+            answer.headers.pop("etag", None)
+
+    return after
+
+
+@pytest.mark.parametrize("place", [("GET", "timestamp"), ("GET", "snapshot"), ("PUT", "/index/"), ("PUT", "timestamp")])
+def test_a_login_page_in_the_stores_place_is_not_the_store(s3_published: S3Registry, place: tuple[str, str]) -> None:
+    before = s3_published.objects()
+    s3_published.proxy.before[:] = [instead(*place, b"<html>log in</html>")]
+    with pytest.raises(UnavailableError, match="without an ETag") as caught:
+        s3_published.publish("acme/slack")
+    assert "not that of an S3 server" in (caught.value.hint or "")
+    check_failed(s3_published, before, caught.value)
+
+
+def test_a_proxy_that_drops_tags_of_writes_is_asked_what_came_of_them(s3_published: S3Registry) -> None:
+    s3_published.proxy.after.append(without_tags("PUT", ""))
+    result = s3_published.publish("acme/slack")
+    assert (result.committed, result.warnings) == (True, [])
+    assert s3_published.reader().catalog() == NEW
