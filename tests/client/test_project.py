@@ -95,6 +95,7 @@ UNUSED_AT_FIRST = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_proxy")  # of whose settings more is imported
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize(
     ("command", "most"),
