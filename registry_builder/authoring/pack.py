@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
 import zipfile
@@ -194,8 +193,11 @@ def pack(
     allowed = _check_contents(folder, gate, files, Verdicts(allow_files), place)
     files += (PackedFile(name, 0o644, content) for name, content in extra.items())
     files.sort(key=lambda file: file.name.encode())
+    stated: dict[str, str] = {}
     if checksums:
-        files.append(PackedFile(CHECKSUM_NAME, 0o644, _checksum_lines(gate, files)))
+        stated = _checksums(gate, files)
+        lines = "".join(f"{digest}  {name}\n" for name, digest in stated.items()).encode()
+        files.append(PackedFile(CHECKSUM_NAME, 0o644, lines))
         files.sort(key=lambda file: file.name.encode())
     if not files:
         raise UnpackableError(folder, ["it contains no files"])
@@ -205,7 +207,7 @@ def pack(
         with os.fdopen(descriptor, "w+b") as stream:
             with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
                 for file in files:
-                    _write(archive, gate, file)
+                    _write(archive, gate, file, stated.get(file.name))
             size, sha256 = stream.seek(0, os.SEEK_END), _digest_of(stream)
         if accept is not None:
             accept(Path(part), sha256)
@@ -260,8 +262,8 @@ def _check_contents(
     return [*verdicts.permitted, *verdicts.unsearched]
 
 
-def _checksum_lines(gate: Gate, files: list[PackedFile]) -> bytes:
-    lines = []
+def _checksums(gate: Gate, files: list[PackedFile]) -> dict[str, str]:
+    digests: dict[str, str] = {}
     for file in files:
         if file.is_link:
             continue  # its target has a line of its own
@@ -270,8 +272,8 @@ def _checksum_lines(gate: Gate, files: list[PackedFile]) -> bytes:
         else:
             with gate.open(file.content) as stream:
                 digest = _digest_of(stream)
-        lines.append(f"{digest}  {file.name}\n")
-    return "".join(lines).encode()
+        digests[file.name] = digest
+    return digests
 
 
 def _digest_of(stream: BinaryIO) -> str:
@@ -282,7 +284,8 @@ def _digest_of(stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _write(archive: zipfile.ZipFile, gate: Gate, file: PackedFile) -> None:
+def _write(archive: zipfile.ZipFile, gate: Gate, file: PackedFile, stated: str | None) -> None:
+    """Write a file; of one whose SHA-256 is ``stated`` already, in checksum.sha256, it is compared."""
     entry = zipfile.ZipInfo(file.name, date_time=_FIRST_ZIP_TIME)
     entry.create_system = _UNIX
     entry.compress_type = zipfile.ZIP_DEFLATED
@@ -294,8 +297,13 @@ def _write(archive: zipfile.ZipFile, gate: Gate, file: PackedFile) -> None:
         return
     with gate.open(file.content) as source:
         entry.file_size = os.fstat(source.fileno()).st_size  # decides whether zip64 is used before the first byte
+        digest = hashlib.sha256()
         with archive.open(entry, "w") as sink:
-            shutil.copyfileobj(source, sink, _CHUNK_BYTES)
+            while chunk := source.read(_CHUNK_BYTES):
+                sink.write(chunk)
+                digest.update(chunk)
+        if stated is not None and digest.hexdigest() != stated:
+            raise UnpackableError(file.content.parent, [f"{file.name!a} changed while it was packed"])
 
 
 __all__ = [

@@ -8,8 +8,8 @@ but the checkout. Once a version is published, its archives may be removed from 
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -42,6 +42,8 @@ from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import PluginId, namespace_problem, part_problem
 from sealdex.model.release import Release
 from sealdex.model.versions import parse_version, version_problem
+
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def carry_out(plan: ReleasePlan) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            shutil.copyfile(origin, part)
+            _copy(origin, part, plan)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -201,6 +203,22 @@ def carry_out(plan: ReleasePlan) -> None:
                 untouched=UNTOUCHED,
                 hint="repeat the command to compare",
             ) from error
+
+
+def _copy(origin: Path, target: Path, plan: ReleasePlan) -> None:
+    """Copy an archive, unless it isn't one of those that were planned: a build may still be writing to it."""
+    digest = hashlib.sha256()
+    with origin.open("rb") as source, target.open("wb") as copy:
+        while chunk := source.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write(chunk)
+    if digest.hexdigest() not in {artifact.sha256 for artifact in plan.release.artifacts}:
+        raise ConfigError(
+            f"{origin} changed while it was released",
+            subject=str(origin),
+            untouched=UNTOUCHED,
+            hint="repeat the command once nothing writes to it any more",
+        )
 
 
 def _schema_line(tree: Path) -> str | None:

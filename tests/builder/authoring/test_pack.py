@@ -10,6 +10,7 @@ import stat
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from support.authoring import Bare
 from support.budgets import examples
 
+from registry_builder.authoring import pack as pack_module
 from registry_builder.authoring.pack import UnpackableError, list_files, pack
 from registry_builder.authoring.payload import pack_folder
 from registry_builder.authoring.scaffold import new_plugin
@@ -253,3 +255,18 @@ def test_a_folder_that_is_no_plugin_becomes_a_plain_zip(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert pack_folder(Path("tool")).path == Path("tool.zip")
     assert zipfile.ZipFile("tool.zip").namelist() == ["a"]
+
+
+def test_a_file_that_changes_while_it_is_packed_is_not_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log, such as that of a service: checksum.sha256 would name other bytes than the archive has."""
+    folder, checksums = write(tmp_path / "service", {"log": b"one"}), pack_module._checksums
+
+    def then_write(*given: Any) -> dict[str, str]:
+        stated = checksums(*given)
+        (folder / "log").write_bytes(b"two")
+        return stated
+
+    monkeypatch.setattr(pack_module, "_checksums", then_write)
+    with pytest.raises(UnpackableError, match="changed while it was packed"):
+        pack(folder, tmp_path / "a.zip", checksums=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["service"]

@@ -11,7 +11,7 @@ from support.authoring import Bare, errors, zip_of
 from support.builder_cli import document
 
 from registry_builder.authoring.payload import pack_folder
-from registry_builder.authoring.release import Archive, write_release
+from registry_builder.authoring.release import Archive, carry_out, plan_release, write_release
 from registry_builder.authoring.scaffold import new_plugin
 from registry_builder.cli.archive_argument import parse_archive, parse_image
 from sealdex.errors import ConfigError, NotFoundError, UsageError
@@ -64,6 +64,19 @@ def test_archives_from_outside_are_copied_and_pinned(tree: Bare, out: Path) -> N
     assert document["released_at"] == TIME
     assert document["version"] == "1.2.0"
     assert tree.lint() == []
+
+
+def test_an_archive_that_a_build_still_writes_is_not_released(tree: Bare, out: Path) -> None:
+    """Its digest is in the manifest by then, which would be that of other bytes."""
+    archive = out / "tool-linux.zip"
+    plan = plan_release(tree.root, [parse_archive(str(archive))], plugin=TOOL, version="1.2.0", released_at=TIME)
+    archive.write_bytes(zip_of("tool", data=b"other"))
+    with pytest.raises(ConfigError, match="changed while it was released"):
+        carry_out(plan)
+    assert [
+        path for path in (tree.root / "plugins/acme/tool").rglob("*") if "1.2.0" in path.name and path.is_file()
+    ] == []
+    assert list((tree.root / "plugins/acme/tool/dist").rglob("*.part")) == []
 
 
 def test_the_same_again_changes_nothing(tree: Bare, out: Path) -> None:
