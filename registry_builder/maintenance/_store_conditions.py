@@ -55,8 +55,11 @@ def condition_findings(storage: S3Storage) -> Iterator[Finding]:
         yield Finding("conditions", "error", error.message, error.hint or "")
     else:
         if not in_parts:
-            said = "CompleteMultipartUpload ignores If-None-Match: of two large files of a name the second replaces "
-            yield Finding("conditions", "warning", f"{said}the first", "publish from one place at a time")
+            said = (
+                "CompleteMultipartUpload ignores If-None-Match: "
+                "of two large files of one name, the second replaces the first"
+            )
+            yield Finding("conditions", "warning", said, "publish from one place at a time")
         if not missing:
             said = "If-Match on a missing file is ignored: a publish could bring back a registry that somebody removed"
             yield Finding("conditions", "warning", said, "publish from one place at a time")

@@ -33,7 +33,7 @@ async function compare(where) {
   const folder = (release) => new URL(`plugins/${namespace}/${name}/${encodeURIComponent(release.version)}/`, tree);
   const [before, after] = await Promise.all([old, now].map((release) => readJson(new URL("manifest.json", folder(release)))));
   section(where, say("At a glance"), table([say("Fact"), from, to], glance(old, now)));
-  section(where, say("Dependencies"), changes(flat(old.dependencies ?? {}), flat(now.dependencies ?? {}), say("Neither changed.")));
+  section(where, say("Dependencies"), changes(flat(old.dependencies ?? {}), flat(now.dependencies ?? {}), say("No difference.")));
   section(where, say("Artifacts"), table([say("Artifact"), from, to, say("Difference")], artifacts(old, now)));
   await files(where, old, now, folder);
   if (before && after) {
@@ -44,9 +44,11 @@ async function compare(where) {
   } else {
     where.append(paragraph(say("A manifest can't be read, so settings aren't compared.")));
   }
-  where.append(
-    paragraph(say("Made of the signed documents as this server sent them. To verify them: {command}", { command: `sealdex info ${plugin}@${to}` })),
-  );
+  const said = say("Made of the signed documents as this server sent them. To verify them: {command}", { command: "\u0000" });
+  const [lead, tail] = said.split("\u0000");
+  const origin = paragraph(lead);
+  origin.append(Object.assign(document.createElement("code"), { textContent: `sealdex info ${plugin}@${to}` }), tail);
+  where.append(origin);
 }
 
 // --- what is compared ------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ def test_files_that_were_added_removed_and_changed_are_told_with_their_sizes(ope
     assert [row[0] for row in artifacts] == ["any environment, zip"]
     assert artifacts[0][3].startswith("+3")
     expect(page.locator("main")).to_contain_text("sealdex info edge/listed@1.1.0")
+    expect(page.locator("[data-comparison] > p code")).to_have_text("sealdex info edge/listed@1.1.0")
     page = open_page(f"site/zh/{COMPARED}")
     assert [row[0] for row in rows(page, re.compile("文件.任何环境.zip"))] == ["新增", "移除", "更改"]
 
@@ -134,3 +135,22 @@ def test_search_tells_the_language_of_a_text_as_pages_do(open_page: Open, site: 
         language = language_of(text)
         assert found.locator(".plugin-summary").get_attribute("lang") == (None if language == "en" else language), text
         page.unroute_all()
+
+
+def test_a_long_table_of_releases_says_how_many_there_are(open_page: Open) -> None:
+    page = open_page("site/zh/edge/wide/")
+    expect(page.get_by_text("共 31 个版本")).to_be_visible()
+    assert page.evaluate(
+        "(({scrollHeight, clientHeight}) => scrollHeight > clientHeight)(document.querySelector('.tall'))"
+    )
+    page.goto(page.url.replace("edge/wide", "edge/full"))
+    expect(page.get_by_text("表格可以滚动")).to_have_count(0)
+
+
+def test_lines_break_beside_code_in_chinese(open_page: Open) -> None:
+    """Where code is isolated, Chromium breaks no line between it and a Chinese mark: half a line stayed empty."""
+    page = open_page("site/zh/docs/", viewport={"width": 1440, "height": 900})
+    paragraph = page.locator("main p", has_text="Atom").last
+    top = paragraph.evaluate("(p) => p.getBoundingClientRect().top")
+    link = paragraph.get_by_role("link", name="feed.xml")
+    assert link.evaluate("(a) => a.getBoundingClientRect().top") - top < 15  # a line is 24 high

@@ -66,7 +66,7 @@ def test_reasons_are_in_the_readers_language(
     assert found.startswith("refused: ")
     assert said in found
     page.clock.set_fixed_time("2040-01-01T00:00:00Z")
-    assert re.search("已于20[0-9]{2}年.*过期", ask(page, plugin=PLUGIN, button="验证")) or fields.get("root")
+    assert re.search("已于 20[0-9]{2}年.*过期", ask(page, plugin=PLUGIN, button="验证")) or fields.get("root")
 
 
 def _changed(old: bytes, new: bytes) -> Callable[[Route], None]:

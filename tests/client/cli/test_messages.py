@@ -32,6 +32,26 @@ def language(request: pytest.FixtureRequest) -> tuple[Any, Any, Path]:
     return messages.template(program), messages.read(path, tag), path
 
 
+def test_one_thing_has_one_word_in_chinese() -> None:
+    """Terms and punctuation are those of docs/translating.md."""
+    table = (REPOSITORY / "docs/translating.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[3] for line in table.splitlines() if is_chinese(line) and line.startswith("| ")]
+    others = [word for row in rows for word in re.split(", ", row.strip()) if word]
+    assert len(others) > 12
+    wrong = re.compile(
+        "|".join([*others, r"[\u4e00-\u9fff][,;?!]|[\u4e00-\u9fff][(:] ?[\u4e00-\u9fff]|[^\u4e00-\u9fff]\u4f60"])
+    )
+    files = [script("command_messages").place(program, "zh") for program in PROGRAMS]
+    found = [
+        (path.name, match[0], message.string)
+        for path in [*files, REPOSITORY / "site_templates/languages/zh/messages.po"]
+        for message in script("command_messages").read(path, "zh")
+        for form in ([message.string] if isinstance(message.string, str) else message.string)
+        if message.id and (match := wrong.search(form))
+    ]
+    assert found == []
+
+
 def test_both_programs_speak_chinese() -> None:
     assert {(program, "zh") for program in PROGRAMS} <= set(LANGUAGES)
 
