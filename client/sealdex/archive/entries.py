@@ -24,7 +24,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec import Struct
 
@@ -91,7 +91,7 @@ class ArchiveEntry(Struct, frozen=True):
         return bool(self.mode & stat.S_IXUSR)
 
 
-class EntryProblem(NamedTuple):
+class EntryProblem(Struct, frozen=True):
     """Why one entry (or, with an empty name, the whole archive) is refused."""
 
     name: str
@@ -102,7 +102,7 @@ class EntryProblem(NamedTuple):
         return f"{self.name!a} {self.message}" if self.name else self.message
 
 
-class Listing(NamedTuple):
+class Listing(Struct, frozen=True):
     """The result of reading an archive's directory.
 
     Attributes:

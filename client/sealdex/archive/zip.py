@@ -12,7 +12,8 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from sealdex.archive.entries import (
     DEVICE,
@@ -45,7 +46,7 @@ _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _EXTRA_ZIP64, _EXTRA_UNICODE_PATH = 0x0001, 0x7075
 
 
-class _Directory(NamedTuple):
+class _Directory(Struct, frozen=True):
     """Position and length of the central directory in bytes, and its stated number of entries."""
 
     offset: int
@@ -53,7 +54,7 @@ class _Directory(NamedTuple):
     entries: int
 
 
-class _Record(NamedTuple):
+class _Record(Struct, frozen=True):
     """One entry of the central directory, its sizes taken from the zip64 field where that holds them."""
 
     raw_name: bytes

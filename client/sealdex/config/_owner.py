@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 
-class Owner(NamedTuple):
+class Owner(Struct, frozen=True):
     """Whose credentials they are.
 
     Attributes:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from sealdex.config._owner import Owner
 from sealdex.config.document import AuthSection, RegistrySection
@@ -79,7 +81,7 @@ def credentials_for(
     return _Configured(known, mirrors)
 
 
-class _Known(NamedTuple):
+class _Known(Struct, frozen=True):
     owner: Owner
     source: Source | None
     kind: str | None

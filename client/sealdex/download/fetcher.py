@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from sealdex.config.config import Config
 from sealdex.download._disk_space import Need, require_room
@@ -52,7 +54,7 @@ class NotHereError(UnavailableError):
         self.plugin = plugin
 
 
-class Obtained(NamedTuple):
+class Obtained(Struct, frozen=True):
     """A release's archive, or the tree assembled by a delta download; and the bytes fetched for it."""
 
     what: Path | ReadyTree

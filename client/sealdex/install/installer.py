@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -307,7 +307,7 @@ class Installer:
         return [replace(each, unreachable=error.message) for each in done]
 
 
-class _Signed(NamedTuple):
+class _Signed(msgspec.Struct, frozen=True):
     """A file that a registry has signed: its digest, and the request for its release."""
 
     digest: str

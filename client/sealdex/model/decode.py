@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -25,7 +25,7 @@ from sealdex.similar import most_similar
 T = TypeVar("T")
 
 
-class FieldProblem(NamedTuple):
+class FieldProblem(msgspec.Struct, frozen=True):
     """One problem of one document: ``path`` such as ``artifacts[0].size``, empty for the whole document."""
 
     path: str

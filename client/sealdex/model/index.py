@@ -7,7 +7,7 @@ to match too much. What one can't read doesn't match, and the reason is said.
 
 # annotations are types here, not text (no __future__): msgspec evaluates each that is text, whenever a command starts
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -168,7 +168,7 @@ def latest_release(document: IndexDocument) -> ReleaseEntry | None:
     return max(final or stable or offered, key=lambda release: version_sort_key(release.version), default=None)
 
 
-class Mismatch(NamedTuple):
+class Mismatch(Struct, frozen=True):
     """A condition that an environment fails, in words; ``missing_tags`` where it fails for the lack of tags alone."""
 
     words: str

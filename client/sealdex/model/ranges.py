@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from sealdex.lazy import regex
 from sealdex.model.versions import Version, version_problem
@@ -33,7 +33,7 @@ RangeText = Annotated[
 ]
 
 
-class Comparator(NamedTuple):
+class Comparator(Struct, frozen=True):
     """One bound: ``operator`` is one of ``>=``, ``>``, ``<=``, ``<``, ``=``."""
 
     operator: str
@@ -108,7 +108,7 @@ def _asks_for_prerelease(comparator: Comparator) -> bool:
     )
 
 
-class _Partial(NamedTuple):
+class _Partial(Struct, frozen=True):
     """A version of which the right-hand parts may be missing or wild: ``1``, ``1.2``, ``1.x``, ``*``."""
 
     major: int | None

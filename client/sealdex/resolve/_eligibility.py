@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec import Struct
 
@@ -59,7 +59,7 @@ class Reason(Struct, frozen=True, omit_defaults=True):
     missing_tags: tuple[str, ...] = ()
 
 
-class Verdict(NamedTuple):
+class Verdict(Struct, frozen=True):
     """The verdict on a release: it fits if there are no reasons against it."""
 
     artifact: ArtifactEntry | None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from sealdex.errors import InstallError, SealdexError
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.ranges import parse_range
@@ -21,7 +23,7 @@ from sealdex.store.manifests import installed_manifest
 from sealdex.store.tombstones import kept_record
 
 
-class Need(NamedTuple):
+class Need(Struct, frozen=True):
     """The dependency of one version of a plugin on another plugin."""
 
     plugin: PluginId

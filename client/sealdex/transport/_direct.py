@@ -15,7 +15,9 @@ import socket
 import ssl
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from sealdex import disk
 from sealdex.lazy import regex
@@ -40,7 +42,7 @@ _PLAIN = regex(
 _MAX_PORT = 65535
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True):
     """Where a request goes: the server, and what is asked of it."""
 
     is_tls: bool

@@ -8,7 +8,9 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from sealdex.transport._pace import current_pace
 
@@ -32,7 +34,7 @@ class BrokenError(Exception):
         self.is_unreached = is_unreached
 
 
-class Timeouts(NamedTuple):
+class Timeouts(Struct, frozen=True):
     """In seconds: for a connection, and for each wait for bytes."""
 
     connect: float

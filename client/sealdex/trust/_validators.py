@@ -14,7 +14,9 @@ import os
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from sealdex.disk import replace
 from sealdex.model.foreign_json import json_values
@@ -27,7 +29,7 @@ _MAX_ADDRESSES = 32
 _STRONG_AFTER_S = 60.0  # RFC 9110, 8.8.2.2: what changed twice within a second has one Last-Modified
 
 
-class Validators(NamedTuple):
+class Validators(Struct, frozen=True):
     """What to ask by; both None: unconditionally."""
 
     etag: str | None = None

@@ -12,7 +12,7 @@ import logging
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -42,7 +42,7 @@ class BundleRefusedError(VerificationError):
     code = "attestation"
 
 
-class SignedBy(NamedTuple):
+class SignedBy(msgspec.Struct, frozen=True):
     """The identity that signed a bundle, its issuer, and which of the given digests the bundle is for."""
 
     identity: str

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sealdex.model.environment import Environment, detect_environment
-from sealdex.model.index import find_mismatch
+from sealdex.model.index import Mismatch, find_mismatch
 from sealdex.model.selectors import (
     Expression,
     Operator,
@@ -88,7 +88,7 @@ def test_a_requirement_this_version_cannot_read_matches_nothing() -> None:
 def test_tags_must_all_be_offered() -> None:
     here = Environment(labels=LINUX, tags=frozenset({"cuda-11.8"}))
     assert find_mismatch({}, ("cuda-11.8",), here) is None
-    assert find_mismatch({}, ("cuda-11.8", "trt-8"), here) == ("needs tag trt-8", ("trt-8",))
+    assert find_mismatch({}, ("cuda-11.8", "trt-8"), here) == Mismatch("needs tag trt-8", ("trt-8",))
 
 
 def test_problems_name_the_place() -> None:

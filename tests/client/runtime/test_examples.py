@@ -13,7 +13,7 @@ from support.plugin_store import PluginStore
 
 from registry_builder.source.yaml12 import read_yaml
 from sealdex.model.ids import PluginId
-from sealdex.model.index import find_mismatch
+from sealdex.model.index import Mismatch, find_mismatch
 from sealdex.model.release import Release
 from sealdex.runtime import PluginManager, Services
 from sealdex.store.installations import Installation
@@ -67,7 +67,7 @@ def test_both_builds_of_the_driver_and_whom_they_are_for(plugins: PluginStore, m
     from sealdex import Environment  # noqa: PLC0415  # only here
 
     assert find_mismatch({}, ("jetpack-5",), Environment(tags=frozenset({"jetpack-5"}))) is None
-    assert find_mismatch({}, ("jetpack-5",), Environment()) == ("needs tag jetpack-5", ("jetpack-5",))
+    assert find_mismatch({}, ("jetpack-5",), Environment()) == Mismatch("needs tag jetpack-5", ("jetpack-5",))
 
 
 def test_the_build_step(plugins: PluginStore) -> None:
