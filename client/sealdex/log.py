@@ -71,8 +71,8 @@ class Log:
         logger = self._logger
         if logger is None:
             logging = sys.modules.get("logging")
-            # absent: nobody listens. Without its last name: another thread is importing it just now
-            if logging is None or not hasattr(logging, "captureWarnings"):
+            # absent: nobody listens. Without its last name: it isn't imported yet, or just now
+            if logging is None or "captureWarnings" not in vars(logging):
                 return None
             logger = self._logger = logging.getLogger(self._name)
         return logger if logger.isEnabledFor(level) else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +87,7 @@ class Installer:
                 for choice in resolution.choices
                 if choice.requested and (choice.plugin, choice.release.version) not in present
             )
-            return [replace(each, undelivered=undelivered) for each in serving]
+            return [msgspec.structs.replace(each, undelivered=undelivered) for each in serving]
 
     def preview(
         self,
@@ -304,7 +303,7 @@ class Installer:
             )
         except NotHereError as missing:
             raise error.restated(untouched=f"nothing was installed, and {missing.what}") from missing
-        return [replace(each, unreachable=error.message) for each in done]
+        return [msgspec.structs.replace(each, unreachable=error.message) for each in done]
 
 
 class _Signed(msgspec.Struct, frozen=True):

@@ -13,7 +13,6 @@ Checking a version and holding or removing it happens under one lock, so that ne
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from msgspec import Struct
 
 from sealdex.disk import remove_lock
 from sealdex.errors import InstallError
+from sealdex.log import Log
 from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.store.layout import Store
 
@@ -54,7 +54,7 @@ else:
 LeaseKind = Literal["service", "host", "job"]
 _GATE_PATIENCE_S = 60.0
 _numbers = itertools.count(1)
-_log = logging.getLogger("sealdex.store")
+_log = Log("sealdex.store")
 
 
 class Holder(Struct, frozen=True):
@@ -108,7 +108,13 @@ def hold(store: Store, plugin: Plugin, version: str, what: LeaseKind) -> Hold | 
                 raise
             return Hold(path, descriptor)
     except (OSError, InstallError) as error:
-        _log.debug("%s/%s %s could not be held: %s", *plugin, version, error)
+        _log.debug(
+            "store.not-held",
+            "{plugin} {version} could not be held: {error}",
+            plugin="/".join(plugin),
+            version=version,
+            error=error,
+        )
         return None
 
 

@@ -7,6 +7,7 @@ Its modules; ``_`` marks what is private to the room:
     stop            what ends long operations from outside: cancelled, or out of time
     addresses       the addresses of one registry: which is asked first, and which don't answer
     proxies         which proxy a request goes through
+    http_date       dates in header fields
     begun           work that was begun before anybody waits for it
     _fetch          Transport: small documents whole, big files as streams, with retries
     _tls            contexts of TLS: authorities, client certificates, and refusals of the latter

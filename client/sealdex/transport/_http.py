@@ -18,7 +18,6 @@ import threading
 import time
 from contextlib import contextmanager, nullcontext
 from datetime import timezone
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urljoin, urlsplit, urlunsplit
@@ -32,6 +31,7 @@ from sealdex.transport._exchange import BrokenError, Timeouts
 from sealdex.transport._http_errors import failure_of, proxy_refused
 from sealdex.transport._pace import Line, Pace, current_pace
 from sealdex.transport._tls import certificate_refused, has_authorities, refused_certificate, tls_context
+from sealdex.transport.http_date import http_date
 from sealdex.transport.proxies import proxy_for
 from sealdex.transport.types import (
     Answer,
@@ -467,7 +467,7 @@ def _clock_of(headers: Fields) -> float | None:
 def _date(text: str | None) -> float | None:
     """Return the time of a Date header in seconds since the epoch; GMT if it has no zone, as in RFC 9110."""
     try:
-        moment = parsedate_to_datetime(text or "")
+        moment = http_date(text or "")
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError, OSError):  # the last for times beyond the system's range
         return None

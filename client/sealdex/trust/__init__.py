@@ -20,6 +20,7 @@ that ask no registry must not.
     _updater            ngclient's updater, judged as of the time that metadata states
     key_libraries       imports boto3, PKCS#11 and cloud SDKs only when a key needs them
     lean_imports        imports of libraries what a command needs
+    _stand_ins          what these have in place of names that they don't import
     _clock_reset        the timestamp whose time a user doesn't believe
     _documents          signed files: from the cache if their digest holds, else fetched and verified
     _fetcher            where tuf.ngclient gets its bytes from

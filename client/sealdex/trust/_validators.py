@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from msgspec import Struct
 from sealdex.disk import replace
 from sealdex.model.foreign_json import json_values
 from sealdex.transport import Document
+from sealdex.transport.http_date import http_date
 
 NAME = "timestamp.validators.json"
 _MAX_BYTES = 64 * 1024
@@ -97,7 +97,7 @@ def _header(value: object) -> str | None:
 
 def _is_settled(document: Document) -> bool:
     try:
-        changed = parsedate_to_datetime(document.modified or "").timestamp()
+        changed = http_date(document.modified or "").timestamp()
     except (ValueError, TypeError, OverflowError):
         return False
     return document.date is not None and document.date - changed >= _STRONG_AFTER_S

@@ -16,8 +16,8 @@ whoever gives it none, and `sealdex.trust` gives it its own.
 
 The one thing that ``securesystemslib.signer`` does beside importing is to register the classes of keys. The table is
 filled with the usual kinds, and looking for another kind imports the package, which registers all that it knows.
-docs/decisions/0063-the-first-second.md and 0076 have the reasons. A program that imports these packages gets no such
-hook.
+docs/decisions/0063-the-first-second.md, 0076 and 0079 have the reasons. A program that imports these packages gets no
+such hook.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from __future__ import annotations
 import sys
 from _thread import RLock
 from typing import TYPE_CHECKING, Any
+
+from sealdex.trust import _stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +61,11 @@ FACES: Mapping[str, Mapping[str, str]] = {
         "UpdaterConfig": "tuf.ngclient.config",
     },
     "urllib3.http2": {"probe": "urllib3.http2.probe"},
+    "securesystemslib": {  # which gives its logger a handler; it prints what is printed without one as well
+        name: f"securesystemslib.{name}" for name in ("dsse", "exceptions", "formats", "signer", "storage")
+    },
+    "logging": {"getLogger": _stand_ins.__name__},
+    "_strptime": {"_strptime_datetime": _stand_ins.__name__},  # which datetime.strptime calls, up to Python 3.13
 }
 """The packages: names that are taken from a module, or are one, without importing all of the package."""
 
@@ -75,8 +82,11 @@ LATE: Mapping[str, str] = {
     "bz2": "_bz2",  # zipfile, shutil
     "copy": "",  # dataclasses, email
     "email.base64mime": "",  # email.charset
+    "email.errors": "",  # email, for what is wrong with a message
     "email.header": "",  # email
     "email.quoprimime": "",  # email.charset
+    "email.utils": "",  # email.message
+    "importlib.util": "",  # zipfile
     "inspect": "",  # dataclasses: with `ast`, `dis` and `tokenize`
     "ipaddress": "",  # urllib.parse
     "lzma": "_lzma",  # zipfile, shutil
@@ -206,41 +216,22 @@ def _remove(stand_ins: Mapping[str, ModuleType]) -> None:
             del sys.modules[name]
 
 
-def _made_fetcher(*args: Any, **kwargs: Any) -> Any:
-    from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher  # noqa: PLC0415  # what is put off
-
-    return Urllib3Fetcher(*args, **kwargs)
-
-
-class _NeverRaised(Exception):  # noqa: N818  # it stands for a name
-    pass
-
-
-def _check_slowly(*args: Any) -> Any:
-    """Verify with the vendored Ed25519, which securesystemslib does where ``cryptography`` is missing."""
-    from securesystemslib._vendor.ed25519 import ed25519  # noqa: PLC0415  # what is put off
-
-    names: dict[str, Any] = {"checkvalid": ed25519.checkvalid, "SignatureMismatch": ed25519.SignatureMismatch}
-    vars(sys.modules[f"{SIGNER}._key"]).update(names)
-    return names["checkvalid"](*args)
-
-
-def _system() -> str:
-    import os  # noqa: PLC0415  # asked once, by uuid
-
-    return os.uname().sysname
-
-
 WITHOUT: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "tuf.ngclient.updater": {"tuf.ngclient.urllib3_fetcher": {"Urllib3Fetcher": _made_fetcher}},
+    "tuf.ngclient.updater": {"tuf.ngclient.urllib3_fetcher": {"Urllib3Fetcher": _stand_ins.made_fetcher}},
     f"{SIGNER}._key": {
         "securesystemslib._vendor.ed25519.ed25519": {
-            "checkvalid": _check_slowly,
-            "SignatureMismatch": _NeverRaised,  # until `_check_slowly` was called, which puts the real one there
+            "checkvalid": _stand_ins.check_slowly,
+            "SignatureMismatch": _stand_ins.NeverRaised,  # until `check_slowly` puts the real one there
         },
         "cryptography.hazmat.primitives.asymmetric.types": {"PublicKeyTypes": Any},  # in annotations
     },
-    "uuid": {"platform": {"system": _system}},  # which uuid asks where there is an `os.uname`
+    "tuf.api._payload": {"dataclasses": {"dataclass": _stand_ins.dataclass}},
+    "tuf.ngclient.config": {"dataclasses": {"dataclass": _stand_ins.dataclass}},
+    "uuid": {"platform": {"system": _stand_ins.system}},  # which uuid asks where there is an `os.uname`
+    # header fields of HTTP are read as those of mail, which have more to them
+    "email._policybase": {"email.utils": {"_has_surrogates": _stand_ins.has_surrogates}},
+    "email.message": {"email._encoded_words": {"decode_b": _stand_ins.decode_b}},
+    "tomllib._parser": {"string": _stand_ins.STRING},
 }
 """Modules: the others that are left out while they are imported, and what stands in for the names they take."""
 

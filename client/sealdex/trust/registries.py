@@ -9,13 +9,13 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sealdex.config.config import Config
 from sealdex.config.document import max_staleness_of
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
 from sealdex.events import Observer
 from sealdex.log import Log
-from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.resolve import UnknownPluginError, nearest
@@ -24,8 +24,11 @@ from sealdex.store.layout import Store
 from sealdex.store.writable import can_write, copy_for_a_run
 from sealdex.store.yanked import note_yanked
 from sealdex.transport import Addresses, Transport, public_url
-from sealdex.trust.catalog_rows import ReadRows
 from sealdex.trust.registry import TrustedRegistry, TrustState
+
+if TYPE_CHECKING:
+    from sealdex.model.catalog import CatalogRow
+    from sealdex.trust.catalog_rows import ReadRows
 
 _log = Log("sealdex.trust")
 

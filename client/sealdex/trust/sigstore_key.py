@@ -16,7 +16,6 @@ from securesystemslib.signer import KEY_FOR_TYPE_AND_SCHEME, SigstoreKey
 
 from sealdex.config.attestation_policy import AcceptedIdentity
 from sealdex.errors import SealdexError
-from sealdex.trust.sigstore_bundles import BundleVerifier, is_installed
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signature
@@ -37,6 +36,8 @@ class SigstoreIdentityKey(SigstoreKey):
         Raises:
             UnverifiedSignatureError: it isn't this identity's over this metadata, or the extra isn't installed.
         """
+        from sealdex.trust.sigstore_bundles import BundleVerifier, is_installed  # noqa: PLC0415  # for who has such keys
+
         if not is_installed():
             SigstoreIdentityKey.was_left_out = True
         accepted = AcceptedIdentity(identity=self.keyval["identity"], issuer=self.keyval["issuer"])

@@ -22,7 +22,7 @@ def template_problems(tree: SourceTree) -> Iterator[Problem]:
             continue
         file = f"plugins/{plugin.id}/{TEMPLATE_NAME}"
         release, problems = checked_template(gate, path)
-        yield from (Problem(file, where, message) for where, message in problems)
+        yield from (Problem(file, each.path, each.message) for each in problems)
         if release is not None and not problems:
             schemas.add(file, release)
     yield from (Problem(file, where, message) for file, where, message in schemas.problems())
