@@ -14,11 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from sealdex.runtime.process._marked import marked
 from sealdex.runtime.process.signals import put_off, started
 
 _POLL_S = 0.01
@@ -179,7 +180,7 @@ def is_group_left(pid: int, identity: str, variable: str) -> bool:
         variable: ``NAME=VALUE`` in the environment of the group, which identifies it when the leader is gone (Linux).
     """
     now = process_identity(pid)
-    return now == identity or (now is None and any(_members(pid, variable.encode())))
+    return now == identity or (now is None and any(marked(variable, group=pid)))
 
 
 def end_group(pid: int, identity: str, variable: str, grace_s: float) -> bool:
@@ -199,20 +200,6 @@ def end_group(pid: int, identity: str, variable: str, grace_s: float) -> bool:
         while is_group_left(pid, identity, variable) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
     return not is_group_left(pid, identity, variable)
-
-
-def _members(group: int, variable: bytes) -> Iterator[int]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-            if (
-                fields[0] not in {"Z", "X"}
-                and int(fields[2]) == group
-                and variable in (folder / "environ").read_bytes().split(b"\0")
-            ):
-                yield int(folder.name)
-        except (OSError, ValueError, IndexError):  # noqa: PERF203  # each may be gone meanwhile, or somebody else's
-            continue
 
 
 def pump(stream: IO[bytes], line: Callable[[str], None], *, max_line_bytes: int = 64 * 1024) -> None:

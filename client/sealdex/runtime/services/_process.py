@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import secrets
 import subprocess
 import threading
 import time
@@ -13,11 +14,14 @@ from dataclasses import dataclass
 
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.process._group import ProcessGroup, process_identity, pump
+from sealdex.runtime.process._marked import end_marked
 from sealdex.runtime.services._health import health_problem
 from sealdex.runtime.services._plan import ServicePlan, is_taken
 from sealdex.runtime.services.state import now_utc
 from sealdex.store.leases import Hold
 
+RUN_VARIABLE = "SEALDEX_RUN"
+"""In the environment of all processes of one run."""
 _LAST_LINES = 10
 _LINE_LENGTH = 500
 _LAST_WORDS_S = 1.0  # a process that left the group may keep the output open
@@ -65,6 +69,7 @@ class ServiceProcess:
         self._events = events
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._is_over = threading.Event()
+        self._mark = f"{RUN_VARIABLE}={secrets.token_hex(8)}"
         self._interval = min(plan.health.interval, threading.TIMEOUT_MAX) if plan.health is not None else 0.0
         try:
             self._group = self._start()
@@ -96,15 +101,18 @@ class ServiceProcess:
         self._interval = min(seconds, threading.TIMEOUT_MAX)
 
     def stop(self, grace_s: float, is_hurried: Callable[[], bool]) -> None:
-        """Stop it and all processes that it started; may be called again.
+        """Stop it and all processes that it started, also in other groups; may be called again.
 
         Args:
             grace_s: seconds between SIGTERM and SIGKILL.
             is_hurried: polled meanwhile; True sends SIGKILL at once.
         """
         self._is_over.set()
+        is_left = self.has_ended and self._group.stop(0) == 0
         self._group.stop(grace_s, is_hurried)
         self._waiting.join()
+        if not is_left:  # one that ended by itself may have been there to start a daemon
+            end_marked(self._mark, grace_s, is_hurried)
         self._printing.join(_LAST_WORDS_S)
         self._release()
 
@@ -121,7 +129,7 @@ class ServiceProcess:
             return ProcessGroup(
                 plan.command,
                 folder=plan.folder,
-                env=plan.env,
+                env={**plan.env, **dict([self._mark.split("=", 1)])},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=() if self._hold is None else (self._hold.fileno(),),

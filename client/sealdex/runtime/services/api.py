@@ -20,6 +20,7 @@ from sealdex.runtime._virtualenv import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
 from sealdex.runtime.process._group import HAS_GROUPS, end_group, process_identity
 from sealdex.runtime.services._plan import ServicePlan, ServiceWish, free_port, plan_service
+from sealdex.runtime.services._process import RUN_VARIABLE
 from sealdex.runtime.services._program import is_started_as, module_command
 from sealdex.runtime.services._store_view import Surroundings
 from sealdex.runtime.services.state import (
@@ -44,9 +45,13 @@ _MARGIN_S = 30.0
 
 
 def _with_log_file(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a supervisor: it runs elsewhere, and still logs into the same file."""
+    """Return the environment of a supervisor: it runs elsewhere, and still logs into the same file.
+
+    A service that starts another in the background doesn't take it along when it ends.
+    """
     file = environ.get(LOG_FILE)
-    return {**environ, **({LOG_FILE: str(Path(file).absolute())} if file else {})}
+    kept = {name: value for name, value in environ.items() if name != RUN_VARIABLE}
+    return {**kept, **({LOG_FILE: str(Path(file).absolute())} if file else {})}
 
 
 class Services:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,34 @@ def test_the_state_of_an_earlier_supervisor_with_the_same_id_does_not_count(
     monkeypatch.setattr(api, "is_started_as", lambda *_: True)
     code, state = sealdex("run", "speech/echo", "--detach")
     assert (code, state["state"]) == (0, "running")
+
+
+DAEMON = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+open(os.environ["DAEMON"], "w").write(str(child.pid))
+print("working", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_daemon_that_left_its_group_ends_with_its_service(
+    plugins: PluginStore, sealdex: Command, tmp_path: Path
+) -> None:
+    service(plugins, DAEMON)
+    assert sealdex("run", "speech/echo", "--detach", "--env", f"DAEMON={tmp_path / 'pid'}")[0] == 0
+    deadline = time.monotonic() + 60
+    while not any("working" in line for line in ServiceFolder(plugins.store, ECHO).last_lines(9)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    daemon = int((tmp_path / "pid").read_text())
+    assert process_identity(daemon) is not None
+    assert sealdex("stop", "speech/echo", "--grace", "5")[0] == 0
+    assert process_identity(daemon) is None
+
+
+def test_a_service_that_another_one_started_in_the_background_does_not_end_with_it() -> None:
+    assert api._with_log_file({"SEALDEX_RUN": "1", "A": "b"}) == {"A": "b"}
 
 
 def test_a_service_whose_log_was_removed_can_be_stopped(plugins: PluginStore, sealdex: Command) -> None:
