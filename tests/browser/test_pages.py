@@ -339,7 +339,7 @@ def test_downloads_are_shown_as_what_they_are(open_page: Open, site: str) -> Non
         page.goto(site + path)
         section = page.get_by_role("region", name="Downloads")
         expect(section).to_contain_text("1,234 in the 30 days to 20 November 2026")
-        expect(section).to_contain_text("As the logs show; mirrors and caches hide more.")
+        expect(section).to_contain_text("As counted in the logs; downloads from mirrors and caches are not among them.")
     page.goto(site + "robotics/kalman/")  # among what is seen first, on a telephone too
     expect(page.locator(".glance")).to_contain_text("1,234 downloads in 30 days")
 
