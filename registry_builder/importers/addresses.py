@@ -60,37 +60,54 @@ def ascii_address(url: str) -> str:
     return quote(url, safe="%/:=&?~#+!$,;'@()*[]-._")
 
 
-def only_public(
-    allowed: Collection[str] = (), resolve: Callable[[str], list[str]] | None = None
-) -> Callable[[str], None]:
-    """Return a check of addresses for a transport (``permit``): hosts of private networks are refused.
+class OnlyPublic:
+    """A check of addresses for a transport (``permit``): hosts of private networks are refused.
 
-    A host that can't be resolved here is left to the transport, whose proxy may know it.
+    They are looked up before they are asked, and what a connection is made to is looked at again: whoever answers for
+    a name may answer otherwise the second time. A host that can't be resolved here is left to the transport, whose
+    proxy may know it.
 
     Args:
         allowed: hosts that the user named: ``localhost:8080``, ``10.0.0.7``, with or without a port.
         resolve: returns the IP addresses of a host; the system's by default.
     """
-    named = {host.lower() for host in allowed}
-    look_up = resolve or _addresses_of
 
-    def permit(url: str) -> None:
+    def __init__(self, allowed: Collection[str] = (), resolve: Callable[[str], list[str]] | None = None) -> None:
+        self._named = {host.lower() for host in allowed}
+        self._look_up = resolve or _addresses_of
+
+    def __call__(self, url: str) -> None:
+        """Raise `VerificationError` for an address that leads into a private network."""
+        host = (urlsplit(url).hostname or "").lower()
+        if not self._is_named(url):
+            for address in self._look_up(host):
+                self._check(url, host, address)
+
+    def reached(self, url: str, address: str) -> None:
+        """Raise `VerificationError` for a connection into a private network."""
+        if not self._is_named(url):
+            self._check(url, (urlsplit(url).hostname or "").lower(), address)
+
+    def _is_named(self, url: str) -> bool:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        if host in named or f"{host}:{port}" in named:
-            return
-        for address in look_up(host):
-            if not is_public(address):
-                raise VerificationError(
-                    f"{public_url(url)} is at {address}, an address of a private network, and the source names it: "
-                    "it was not contacted",
-                    subject=public_url(url),
-                    untouched="nothing was read from there",
-                    hint=f"if it is meant to be: --allow-host {host}",
-                )
+        return host in self._named or f"{host}:{port}" in self._named
 
-    return permit
+    def _check(self, url: str, host: str, address: str) -> None:
+        if not is_public(address):
+            raise VerificationError(
+                f"{public_url(url)} is at {address}, an address of a private network, and the source names it: "
+                "it was not contacted",
+                subject=public_url(url),
+                untouched="nothing was read from there",
+                hint=f"if it is meant to be: --allow-host {host}",
+            )
+
+
+def only_public(allowed: Collection[str] = (), resolve: Callable[[str], list[str]] | None = None) -> OnlyPublic:
+    """Return the check of addresses for a transport; see `OnlyPublic`."""
+    return OnlyPublic(allowed, resolve)
 
 
 def host_in(url: str) -> str:
@@ -106,4 +123,4 @@ def _addresses_of(host: str) -> list[str]:
         return []
 
 
-__all__ = ["ascii_address", "host_in", "is_generated", "only_public", "unstable_address"]
+__all__ = ["OnlyPublic", "ascii_address", "host_in", "is_generated", "only_public", "unstable_address"]

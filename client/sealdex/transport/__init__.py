@@ -19,6 +19,7 @@ Its modules; ``_`` marks what is private to the room:
     _files          file:// with the semantics of a web server
     _pipeline       many small files over one connection, the plain case alone
     _connections    connections of urllib3 that ask the pace of their request before each read
+    _reach          which IP addresses a request may connect to
     _encoding       content codings, undone within bounds
     _pace           ends a request that only seems to move
     _socks          connections through a SOCKS proxy (an extra)

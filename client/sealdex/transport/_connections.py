@@ -14,8 +14,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from sealdex.transport._exchange import PacedResponse, TellsAlert
 from sealdex.transport._pace import current_pace
+from sealdex.transport._reach import check_address
 
 if TYPE_CHECKING:
+    import socket
+
     from sealdex.transport._pace import Pace
 
 
@@ -28,6 +31,9 @@ class _Connecting:
             pace.is_connecting = True
         try:
             super().connect()  # type: ignore[misc]  # a mixin's
+            wire: socket.socket | None = getattr(self, "sock", None)
+            if wire is not None:
+                check_address(str(wire.getpeername()[0]))
         finally:
             if pace is not None:
                 pace.is_connecting = False

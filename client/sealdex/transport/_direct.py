@@ -23,6 +23,7 @@ from sealdex import disk
 from sealdex.lazy import regex
 from sealdex.transport._exchange import BrokenError, PacedResponse, TellsAlert, Timeouts
 from sealdex.transport._pace import TooSlowError, current_pace
+from sealdex.transport._reach import check_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -246,6 +247,7 @@ def _connected(host: str, port: int, seconds: float) -> socket.socket:
     failed: OSError | None = None
     # as bytes, since for text the codec of international names is imported
     for family, kind, protocol, _, address in socket.getaddrinfo(host.encode("ascii"), port, 0, socket.SOCK_STREAM):
+        check_address(str(address[0]))
         try:
             made = socket.socket(family, kind, protocol)
         except OSError as error:  # a system without IPv6

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sealdex.transport._http import HttpGetter
     from sealdex.transport._pipeline import Pipeline
     from sealdex.transport.stop import Stop
+    from sealdex.transport.types import Permit
 
 _log = Log("sealdex.transport")
 
@@ -109,7 +110,7 @@ class Transport:
         credentials: authorize requests; they never follow a redirect to another origin.
         chance: clock, sleep and random number, for tests.
         on_retry: told of each failed attempt that another follows; called from any thread.
-        permit: called with each http(s) address before a GET of it, those of redirects too; raises to refuse it.
+        permit: asked about each http(s) address before a request to it, those of redirects too, and while it connects.
         stop: asked before each request, each read and each pause; what it raises ends all of them.
     """
 
@@ -120,7 +121,7 @@ class Transport:
         credentials: Credentials | None = None,
         chance: Chance | None = None,
         on_retry: Callable[[RetryNotice], None] | None = None,
-        permit: Callable[[str], None] | None = None,
+        permit: Permit | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.stop = stop

@@ -18,6 +18,7 @@ import threading
 import time
 from contextlib import contextmanager, nullcontext
 from datetime import timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urljoin, urlsplit, urlunsplit
@@ -30,6 +31,7 @@ from sealdex.transport._encoding import codings_of
 from sealdex.transport._exchange import BrokenError, Timeouts
 from sealdex.transport._http_errors import failure_of, proxy_refused
 from sealdex.transport._pace import Line, Pace, current_pace
+from sealdex.transport._reach import reaching
 from sealdex.transport._tls import certificate_refused, has_authorities, refused_certificate, tls_context
 from sealdex.transport.http_date import http_date
 from sealdex.transport.proxies import proxy_for
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from sealdex.transport._pipeline import Pipeline
     from sealdex.transport._pools import Pools
     from sealdex.transport.proxies import Proxy
-    from sealdex.transport.types import ClientCertificate, Sent, TransportSettings
+    from sealdex.transport.types import ClientCertificate, Permit, Sent, TransportSettings
 
 _log = Log("sealdex.transport")
 
@@ -81,7 +83,7 @@ class HttpGetter:
         self,
         settings: TransportSettings,
         credentials: Credentials | None,
-        permit: Callable[[str], None] | None = None,
+        permit: Permit | None = None,
     ) -> None:
         self._settings = settings
         self._permit = permit
@@ -151,6 +153,7 @@ class HttpGetter:
         proxy = self._proxy_for(url)
         with (
             self._logins.first(proxy) if proxy is not None else nullcontext(),
+            reaching(self._reached_by(url, proxy)),
             body.open("rb") if isinstance(body, Path) else nullcontext(body) as content,
         ):
             length = {} if content is None else {"Content-Length": str(_length_of(body))}
@@ -202,7 +205,7 @@ class HttpGetter:
         proxy = self._proxy_for(url)
         with self._logins.first(proxy) if proxy is not None else nullcontext():
             try:
-                with pace.waiting():
+                with pace.waiting(), reaching(self._reached_by(url, proxy)):
                     timeouts = self._timeouts if pace.stop is None else self._limited(pace.stop.remaining())
                     response = self._response(_with_query(url, grant.query), sent, proxy, grant.certificate, timeouts)
             except BrokenError as error:
@@ -216,6 +219,10 @@ class HttpGetter:
                 response.close()
                 raise proxy_refused(proxy, url, response.status)
         return response
+
+    def _reached_by(self, url: str, proxy: Proxy | None) -> Callable[[str], None] | None:
+        """Return what is asked about the IP address of a connection; a proxy resolves names by itself."""
+        return partial(self._permit.reached, url) if self._permit is not None and proxy is None else None
 
     def _proxy_for(self, url: str) -> Proxy | None:
         parts = urlsplit(url)

@@ -125,6 +125,16 @@ class TransportSettings(Struct, frozen=True):
     ca_bundle: Path | None = None
 
 
+class Permit(Protocol):
+    """Decides which addresses are asked; both methods raise to refuse one."""
+
+    def __call__(self, url: str) -> None:
+        """Before a request."""
+
+    def reached(self, url: str, address: str) -> None:
+        """While it connects to an IP address; not behind a proxy."""
+
+
 class Document(Struct, frozen=True):
     """A small file, read whole. ``data`` is empty if ``not_modified``: the caller's copy is still current.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -111,3 +112,25 @@ def test_redirects_into_a_private_network_are_refused(redirecting: tuple[str, li
     with Transport(permit=only_public([host])) as transport, pytest.raises(VerificationError, match="private network"):
         transport.read(f"http://{host}/away", max_bytes=100)
     assert asked == ["/away"]
+
+
+def test_attack_a_name_that_changes_its_address_is_not_connected_to(
+    redirecting: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attacker: answers for a name in the DNS. Change: another address when it is asked again (DNS rebinding).
+
+    Refusal: of the connection, whichever way the request goes.
+    """
+    host, asked = redirecting
+    resolved = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *rest, **more: resolved("127.0.0.1", *rest, **more))
+    url = f"http://files.example:{host.rpartition(':')[2]}/a.zip"
+    permit = only_public([], lambda _host: ["93.184.216.34"])
+    with Transport(permit=permit) as transport:
+        for ask in (
+            lambda: transport.read(url, max_bytes=100),
+            lambda: transport.send("GET", url, headers={}, expected=frozenset({200}), max_bytes=100),
+        ):
+            with pytest.raises(VerificationError, match="private network"):
+                ask()
+    assert asked == []
