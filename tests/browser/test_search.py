@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Route, expect
 from support.browse_registry import GENERATED, NAMESPACE
 from support.browser import Open, Watch, both, both_at_length
@@ -47,7 +49,8 @@ def asked(page: Page) -> list[tuple[str, str]]:
 
 def back(page: Page) -> None:
     """Go back to the search; Firefox has kept the page, and loads nothing."""
-    page.evaluate("history.back()")
+    with suppress(PlaywrightError):  # the page may be left before it has said so
+        page.evaluate("history.back()")
     page.wait_for_url(re.compile(r"/search\.html"))
 
 

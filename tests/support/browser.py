@@ -164,6 +164,8 @@ class Watch:
     expected: str | None = None
     """What a trouble of the test's own making has in it: such are passed over."""
     _over: list[BrowserContext] = field(default_factory=list)
+    _asked: set[Request] = field(default_factory=set)
+    """What began while this watched: of what whoever had the page before asked for, browsers may tell later."""
     _judged: bool = True
 
     def end(self) -> None:
@@ -178,6 +180,7 @@ class Watch:
         self._over.append(context)
         context.on("console", self._console)
         context.on("weberror", self._error)
+        context.on("request", self._begun)
         context.on("requestfinished", self._request)
         context.on("requestfailed", self._request)
         context.on("response", self._response)
@@ -187,6 +190,7 @@ class Watch:
         self._over.remove(context)
         context.remove_listener("console", self._console)
         context.remove_listener("weberror", self._error)
+        context.remove_listener("request", self._begun)
         context.remove_listener("requestfinished", self._request)
         context.remove_listener("requestfailed", self._request)
         context.remove_listener("response", self._response)
@@ -194,6 +198,9 @@ class Watch:
     def _add(self, trouble: str) -> None:
         if self._judged and (self.expected is None or self.expected not in trouble):
             self.trouble.append(trouble)
+
+    def _begun(self, request: Request) -> None:
+        self._asked.add(request)
 
     def _error(self, error: WebError) -> None:
         self._add(f"exception: {error.error}")
@@ -203,13 +210,13 @@ class Watch:
             self._add(f"console {message.type}: {message.text} {message.location.get('url', '')}")
 
     def _request(self, request: Request) -> None:
-        if request.failure in _STOPPED:
-            return  # not sent; the console says that the policy stopped it
+        if request not in self._asked or request.failure in _STOPPED:
+            return  # what is stopped is not sent; the console says that the policy stopped it
         if not request.url.startswith(tuple(self.origins)):
             self._add(f"request off the origin: {request.url} ({request.failure})")
 
     def _response(self, response: Response) -> None:
-        if response.status >= 400:
+        if response.request in self._asked and response.status >= 400:
             self._add(f"answer {response.status}: {response.url}")
 
 
