@@ -46,7 +46,6 @@ VERSIONS_OF_ONE = [f"{plugin} 1.0.0" for plugin in PLUGINS]
 VERSIONS_OF_BOTH = [f"{plugin} {version}" for plugin in PLUGINS for version in ("1.0.0", "2.0.0")]
 
 
-@pytest.mark.timeout(540)  # a hundred kills, on a machine that may have other work
 @pytest.mark.parametrize(
     ("scenario", "before", "done"),
     [

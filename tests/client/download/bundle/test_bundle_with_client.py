@@ -17,7 +17,7 @@ from support.components import missing
 from support.places import REPOSITORY
 from support.plugin_registry import PluginRegistry
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 def without_network() -> list[str]:
