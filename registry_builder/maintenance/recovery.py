@@ -200,7 +200,7 @@ class _Attempt:
             committed = self._commit(_with_files_here(plan), state)
             result.versions = versions_after(state, committed)
             result.replaced = sorted(self._storage.replaced)
-            result.warnings += map(str, plan.waiting)
+            result.warnings += [*map(str, plan.waiting), *committed.warnings]
             try:
                 put_bundle(publisher, None, committed)
                 put_site(attempt, snapshot=committed.versions["snapshot"], every_page=True)

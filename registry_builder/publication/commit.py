@@ -67,6 +67,7 @@ class Committed:
         files: metadata file name to bytes, of what the bundle repeats.
         timestamp, snapshot: their bytes.
         skipped: keys of metadata versions that another run had taken, and that were skipped.
+        warnings: what the user should know although it is committed.
     """
 
     versions: dict[str, int]
@@ -74,6 +75,7 @@ class Committed:
     timestamp: bytes = b""
     snapshot: bytes = b""
     skipped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -116,7 +118,7 @@ def commit(
         ConditionsIgnoredError: of two publishers at once the storage would lose one; nothing was written.
     """
     committed = _Commit(publisher, plan, state, now, retry or RetryState()).run()
-    publisher.remember(committed.versions["timestamp"], committed.timestamp, committed.snapshot)
+    committed.warnings += publisher.remember(committed.versions["timestamp"], committed.timestamp, committed.snapshot)
     return committed
 
 

@@ -143,10 +143,24 @@ class Publisher:
         )
         return plan_publish(given)
 
-    def remember(self, timestamp_version: int, timestamp: bytes, snapshot: bytes) -> None:
-        """Remember a verified state for the next publish from this machine."""
-        if self.memory is not None:
+    def remember(self, timestamp_version: int, timestamp: bytes, snapshot: bytes) -> list[str]:
+        """Remember a verified state for the next publish from this machine; return a warning where that fails.
+
+        It is past the commit point, so a full disk or a home that can't be written to must not end the publish.
+        """
+        if self.memory is None:
+            return []
+        try:
             self.memory.save(Seen(max(self.trust.roots), timestamp_version, timestamp.decode(), snapshot.decode()))
+        except OSError as error:
+            why = error.strerror or error
+            warning = (
+                f"what is published by now can't be remembered in {self.memory.path} ({why}), so the next publish from "
+                "here wouldn't notice if somebody restored an older state: set XDG_STATE_HOME to a folder that can be "
+                "written to"
+            )
+            return [warning]
+        return []
 
 
 @dataclass(frozen=True)

@@ -303,13 +303,14 @@ def _carry_out(attempt: Attempt, retry: RetryState) -> PublishResult:
     if not plan.is_empty:
         committed = commit(publisher, plan, state, attempt.now, retry)
         result.committed = True
+        result.warnings += committed.warnings
         result.warnings += [
             f"{key} was left behind by a publish that didn't finish, or belongs to one that is still running; it was "
             "skipped"
             for key in committed.skipped
         ]
     elif state is not None:
-        publisher.remember(state.timestamp.version, state.timestamp.data, state.snapshot.data)
+        result.warnings += publisher.remember(state.timestamp.version, state.timestamp.data, state.snapshot.data)
     result.versions = versions_after(state, committed)
     result.warnings += _plan_warnings(plan)
     mutable = Recorder(publisher.storage, write=True)

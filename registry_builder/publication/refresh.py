@@ -141,6 +141,7 @@ def _attempt(publisher: Publisher, retry: RetryState, *, dry_run: bool, recover_
     if not plan.is_empty and not dry_run:
         committed = commit(publisher, plan, state, now, retry)
         result.committed = True
+        result.warnings += committed.warnings
         try:
             put_bundle(publisher, state, committed)
         except SealdexError as error:

@@ -55,6 +55,19 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_a_memory_that_cannot_be_written_does_not_undo_a_publish(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk or in a home that is read-only: it is past the commit point."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    result = run(tree)
+    assert (result.committed, bool(result.pages)) == (True, True)
+    (warning,) = result.warnings
+    assert "set XDG_STATE_HOME" in warning
+    assert run(tree).warnings == [warning]
+
+
 def test_a_stock_client_reads_what_was_published(tree: Tree) -> None:
     result = run(tree)
     assert result.committed
