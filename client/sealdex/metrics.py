@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
 
+_LOCK_SECONDS = 30
 _SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 _CUMULATIVE = frozenset({"counter", "histogram"})
 
@@ -134,7 +135,7 @@ class Metrics:
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         # beside it, with a name that node-exporter doesn't read
-        with FileLock(path.with_name(f".{path.name}.lock")):
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_SECONDS):
             before: list[Metric] = []
             with suppress(FileNotFoundError, ValueError):  # one that isn't ours is replaced
                 before = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))

@@ -113,13 +113,19 @@ class Context:
         if file is None:
             yield observer
             return
+        from sealdex.errors import ConfigError  # noqa: PLC0415  # beside the metrics
         from sealdex.metrics import Metrics  # noqa: PLC0415  # prometheus-client is an extra
 
         metrics = Metrics(config.store)
         try:
             yield metrics.observer(observer)
-        finally:
-            metrics.add_to_textfile(file)
+        except BaseException:
+            try:
+                metrics.add_to_textfile(file)
+            except (OSError, ConfigError) as error:  # what the command failed of stays its error, and its exit code
+                self.out.warn(f"the metrics can't be written to {file}: {error}")
+            raise
+        metrics.add_to_textfile(file)
 
     @contextmanager
     def observer(self, doing: str) -> Iterator[ConsoleObserver]:

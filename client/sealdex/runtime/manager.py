@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from sealdex.arguments import plugin_of
 from sealdex.config.config import load_config
 from sealdex.errors import NotFoundError, SealdexError, UsageError
 from sealdex.events import Observer, guarded
-from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.ids import PluginId
 from sealdex.paths import store_folder
 from sealdex.runtime._loader import Loader, close
 from sealdex.runtime._plugin_table import Crashes, Entry, Serving
@@ -104,7 +105,7 @@ class PluginManager:
             ConfigError: the configuration doesn't fit. PluginError: it is disabled, or loading it failed. After
             these the name stays registered, so that `reload` or a watcher can recover.
         """
-        asked = plugin if isinstance(plugin, PluginId) else _parsed(plugin)
+        asked = plugin_of(plugin)
         entry = Entry(name or str(asked), asked, version, dict(config or {}), Crashes(self._restarts), dict(env or {}))
         with entry.changing:
             with self._lock:
@@ -419,10 +420,3 @@ class PluginManager:
             is_unused = serving.uses == 0
         if is_unused:
             close(serving)
-
-
-def _parsed(plugin: str) -> PluginId:
-    try:
-        return parse_plugin_id(plugin)
-    except ValueError as error:
-        raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error

@@ -184,3 +184,17 @@ def test_what_plugins_log_is_among_them(
     assert {"level": "info", "message": "said", "source": "j"}.items() <= told[-1].items()
     assert main(["job", "run", str(file)]) == 0
     assert "warning: plugin.acme.logs: ab" in capsys.readouterr().err
+
+
+def test_metrics_that_cannot_be_written_do_not_hide_what_a_command_failed_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise a full disk would turn exit code 4, of what doesn't verify, into any other."""
+    command = ["install", "acme/nothing", "--store", str(tmp_path)]
+    code = main(command)
+    told = capsys.readouterr().err
+    assert code not in {0, 1}
+    assert main([*command, "--metrics-file", "/dev/full"]) == code
+    said = capsys.readouterr().err
+    assert "the metrics can't be written to /dev/full" in said
+    assert told.splitlines()[0] in said

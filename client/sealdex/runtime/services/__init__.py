@@ -12,6 +12,7 @@
     _health         asks a service whether it is healthy
     _log            the log of a service: bounded, and read while it is written
     _report         what a supervisor tells of its service
+    _errors         what both of these refuse alike
     _store_view     what a supervisor asks of the store
 
 On disk:

@@ -19,6 +19,7 @@ from sealdex.model.versions import version_problem
 from sealdex.runtime._virtualenv import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
 from sealdex.runtime.process._group import HAS_GROUPS, end_group, process_identity
+from sealdex.runtime.services._errors import already_running, not_ended
 from sealdex.runtime.services._plan import ServicePlan, ServiceWish, free_port, plan_service
 from sealdex.runtime.services._process import RUN_VARIABLE
 from sealdex.runtime.services._program import is_started_as, module_command
@@ -29,7 +30,7 @@ from sealdex.runtime.services.state import (
     ServiceState,
     remember,
 )
-from sealdex.runtime.services.supervisor import RestartPolicy, Supervisor, already_running, not_ended
+from sealdex.runtime.services.supervisor import RestartPolicy, Supervisor
 from sealdex.store.activation import require_installed
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import current

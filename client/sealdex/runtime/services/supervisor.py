@@ -20,11 +20,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sealdex.errors import SealdexError
-from sealdex.model.ids import PluginId
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import PluginStatus
 from sealdex.runtime.process._backoff import BackOff, FailureRow
 from sealdex.runtime.process._group import end_group
+from sealdex.runtime.services._errors import already_running, not_ended
 from sealdex.runtime.services._plan import ServicePlan, is_taken
 from sealdex.runtime.services._process import Event, Events, ServiceProcess
 from sealdex.runtime.services._report import Report, first_state
@@ -401,26 +401,6 @@ class Supervisor:
     @property
     def _name(self) -> str:
         return f"{self._plan.plugin} {self._plan.version}"
-
-
-def already_running(plan: ServicePlan) -> PluginError:
-    """Return the error for starting a service twice."""
-    return PluginError(
-        f"{plan.plugin} is already running",
-        subject=str(plan.plugin),
-        untouched="it keeps running",
-        hint=f"to see it: sealdex ps; to stop it: sealdex stop {plan.plugin}",
-    )
-
-
-def not_ended(plugin: PluginId, pid: int) -> PluginError:
-    """Return the error for a process that goes on after SIGKILL."""
-    return PluginError(
-        f"process {pid} of {plugin}, left behind by a supervisor that was killed, can't be ended",
-        subject=str(plugin),
-        untouched="it keeps running",
-        hint=f"end it as the user that it belongs to: kill -9 -- -{pid}",
-    )
 
 
 def _ended(code: int) -> str:
