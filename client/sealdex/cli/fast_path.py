@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-from sealdex.cli.fast_list import show_list, show_path
 from sealdex.cli.output import Output
 from sealdex.paths import store_folder
 from sealdex.store.layout import Store
@@ -44,6 +43,8 @@ def run_quickly(args: list[str], out: Output) -> bool:
                 return False
         else:
             plugins.append(word)
+    from sealdex.cli.fast_list import show_list, show_path  # noqa: PLC0415  # other commands come this way too
+
     if command == "list" and not plugins:
         show_list(out, store)
         return True

@@ -192,7 +192,7 @@ def point_current(store: Store, plugin: tuple[str, str], version: str, staging: 
             raise NotImplementedError  # noqa: TRY301  # as systems do that have no links
         made.symlink_to(version)
     except (OSError, NotImplementedError):
-        made.write_text(version + "\n", encoding="ascii")
+        made.write_text(version + "\n", encoding="utf-8")
     link = Path(store.current_link(plugin))
     if link.is_dir() and not link.is_symlink():  # the store was copied, with links followed
         rename(link, staging / "current-copied")

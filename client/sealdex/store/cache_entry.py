@@ -107,7 +107,7 @@ def _pieces(stated: object) -> tuple[tuple[int, int], ...]:
 def note_added(path: Path) -> None:
     """Record that a file was added to the cache just now; errors are ignored."""
     with suppress(OSError):  # the disk has just become full: the file itself is complete
-        companion(path, "uses").write_text(f"{path.stat().st_mtime:.0f} ", encoding="ascii")
+        companion(path, "uses").write_text(f"{path.stat().st_mtime:.0f} ", encoding="utf-8")
 
 
 def note_use(path: Path) -> None:
@@ -125,7 +125,7 @@ def note_use(path: Path) -> None:
 def read_uses(path: Path) -> tuple[float | None, int]:
     """Return when a cached file was added (None if not recorded) and how often it was used."""
     try:
-        added, _, dots = companion(path, "uses").read_text(encoding="ascii", errors="replace").partition(" ")
+        added, _, dots = companion(path, "uses").read_text(encoding="utf-8", errors="replace").partition(" ")
         return float(added), len(dots)
     except (OSError, ValueError):
         return None, 0

@@ -24,7 +24,7 @@ def host_id(store: Store) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
         try:
-            draft.write_text(os.urandom(16).hex() + "\n", encoding="ascii")
+            draft.write_text(os.urandom(16).hex() + "\n", encoding="utf-8")
             try:
                 # a link fails if the name is taken; a rename would replace the id that others have read
                 os.link(draft, path)
@@ -51,7 +51,7 @@ def known_host_id(store: Store) -> str | None:
 
 def _read(path: Path) -> str | None:
     try:
-        text = path.read_text(encoding="ascii", errors="replace").strip()
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
     return text if _ID.fullmatch(text) else None

@@ -10,7 +10,6 @@ same time).
 from __future__ import annotations
 
 import math
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -36,12 +35,18 @@ GENERAL_HINTS = frozenset({CHECK_ADDRESS, CHECK_NETWORK})
 """The default hints if nothing is known except that there was no answer."""
 
 
+def _random() -> float:
+    import random  # noqa: PLC0415  # for who has to wait
+
+    return random.random()  # noqa: S311  # so that hosts wait for unequal times
+
+
 class Chance(Struct, frozen=True):
     """Clock (s), sleep (s) and random number in [0, 1), injectable so that tests are fast and deterministic."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    random: Callable[[], float] = random.random
+    random: Callable[[], float] = _random
 
 
 class RetryPolicy(Struct, frozen=True):

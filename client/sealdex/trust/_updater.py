@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -15,6 +17,8 @@ from tuf.ngclient.updater import Updater
 
 from sealdex import disk
 from sealdex.trust.signed_time import Judgement, judge, signed_at_of
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class SignedTimeError(RepositoryError):
@@ -75,7 +79,16 @@ class DatedUpdater(Updater):
             shutil.copyfile(folder / "root_history" / f"{version}.root.json", folder / "root.json")
 
     def _persist_file(self, filename: str, data: bytes) -> None:
-        disk.patiently(lambda: super(DatedUpdater, self)._persist_file(filename, data))
+        """Write a file for this user alone, and rename it when it is whole; ngclient asks ``tempfile`` for its name."""
+        draft = Path(self._dir, f"tmp{os.urandom(6).hex()}")
+        try:
+            with os.fdopen(os.open(draft, _NEW_FILE, 0o600), "wb") as file:
+                file.write(data)
+            disk.replace(draft, filename)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()
+            raise
 
     # ngclient reads the clock once, when it is made, and has no public way to set it. Both hooks below come right
     # before it verifies a timestamp; tests/attacks/test_time_attacks.py fails if they stop working.

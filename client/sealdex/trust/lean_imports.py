@@ -94,8 +94,10 @@ LATE: Mapping[str, str] = {
     "msgspec.msgpack": "",
     "msgspec.toml": "",
     "msgspec.yaml": "",
+    "random": "",  # cryptography, for private keys of RSA
     "selectors": "",  # socket
     "ssl": "_ssl",  # http.client
+    "tempfile": "",  # tuf.ngclient.updater
     "textwrap": "",  # msgspec
     "traceback": "",  # logging
 }
@@ -197,7 +199,7 @@ class _Without(_Around):
         sys.modules.update(stand_ins)
         try:
             self._loader.exec_module(module)
-        except ImportError:  # it takes other names than it did
+        except (ImportError, AttributeError, TypeError):  # it takes other names than it did, or uses them otherwise
             _remove(stand_ins)
             self._loader.exec_module(module)
         finally:
