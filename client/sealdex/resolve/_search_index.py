@@ -8,6 +8,7 @@ which word.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -100,6 +101,7 @@ class _Near:
         limits = {word: 0 if len(word) < _MIN_TYPO_LENGTH else 1 if len(word) < _MIN_TWO_TYPOS else 2 for word in words}
         self._limits = {word: limit for word, limit in limits.items() if limit}
         self._near: dict[str, dict[str, tuple[int, int, int]]] = {word: {} for word in self._limits}
+        self._endings: dict[tuple[str, ...], re.Pattern[str]] = {}
 
     @property
     def words(self) -> set[str]:
@@ -111,7 +113,7 @@ class _Near:
         if not limits:
             return
         pieces = [piece for word, limit in limits.items() for piece in _intact(word, limit)]
-        for term, (weight, rows) in part.vocabulary(pieces).items():
+        for term, (weight, rows) in part.vocabulary(pieces, self._ending(limits)).items():
             for word, limit in limits.items():
                 if not _may_be_near(word, term, limit):
                     continue
@@ -121,6 +123,23 @@ class _Near:
                     near[term] = far, max(heavier, weight), before + rows
                 elif far := distance(word, term, limit) or 0:
                     near[term] = far, weight, rows
+
+    def _ending(self, limits: dict[str, int]) -> re.Pattern[str]:
+        """Return a pattern of ASCII for where a word ends that has one of these pieces, and about as much after it.
+
+        A token that is near has that in its row's text, or in the one with compounds as one word: a part of a compound
+        ends in the former, an end of a compound in the latter. It is found ten times as fast as tokens are.
+        """
+        key = tuple(limits)
+        if key not in self._endings:
+            ways = []
+            for word, limit in limits.items():
+                rest = len(word)
+                for piece in _intact(word, limit):
+                    rest -= len(piece)
+                    ways.append(f"{re.escape(piece)}[a-z0-9]{{{max(rest - limit, 0)},{rest + limit}}}")
+            self._endings[key] = re.compile(f"(?:{'|'.join(ways)})(?![a-z0-9])")
+        return self._endings[key]
 
     def nearest(self, word: str) -> str | None:
         """Return the word that a mistyped one is nearest to; None: none is near enough."""
@@ -309,15 +328,21 @@ class _Part:
             at for at, wholes in enumerate(self._wholes, self._offset) if any(own.startswith(text) for own in wholes)
         }
 
-    def vocabulary(self, pieces: Sequence[str]) -> dict[str, tuple[int, int]]:
+    def vocabulary(self, pieces: Sequence[str], ending: re.Pattern[str]) -> dict[str, tuple[int, int]]:
         """Return words of names, titles, keywords and namespaces: what each weighs, and how many rows have it there.
 
         Args:
             pieces: words that have none of these may be missing.
+            ending: words of texts in ASCII that don't end like this may be missing, too.
         """
         known: dict[str, tuple[int, int]] = {}
-        for row, (_, joined) in zip(self._rows, self._texts, strict=True):
-            if not any(piece in joined for piece in pieces):
+        for row, (text, joined) in zip(self._rows, self._texts, strict=True):
+            for piece in pieces:
+                if piece in joined:
+                    break
+            else:
+                continue
+            if text.isascii() and not ending.search(joined) and not ending.search(text):
                 continue
             for token, mask in _tokens_of(row, _SPELLED).items():
                 weight, rows = known.get(token, (0, 0))
