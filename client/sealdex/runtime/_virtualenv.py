@@ -52,7 +52,8 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
             untouched="nothing was created",
             hint="start it without --with-env",
         ) from error
-    key = hashlib.sha256(b"%s\0%s" % (sys.version.encode(), wanted)).hexdigest()[:16]
+    interpreter, its_version = _interpreter(name)
+    key = hashlib.sha256(b"%s\0%s" % (its_version.encode(), wanted)).hexdigest()[:16]
     folder = Path(store.environment_folder(installation.id, installation.version), key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{key}.lock")):
@@ -61,7 +62,7 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
         if not ((folder / _WHOLE).exists() and python.exists()):
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                _run([sys.executable, "-m", "venv", str(folder)], installation.path, name, on_line)
+                _run([interpreter, "-m", "venv", str(folder)], installation.path, name, on_line)
                 command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS]
                 _run(command, installation.path, name, on_line)
             except BaseException:
@@ -69,6 +70,22 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
                 raise
             (folder / _WHOLE).touch()
     return folder
+
+
+def _interpreter(name: str) -> tuple[str, str]:
+    """Return the interpreter that makes environments, and what it says of its version: this one, where there is one."""
+    if not getattr(sys, "frozen", False):
+        return sys.executable, sys.version
+    for found in filter(None, map(shutil.which, ("python3", "python"))):
+        asked = subprocess.run([found, "-VV"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if asked.returncode == 0:
+            return found, asked.stdout.decode(errors="replace")
+    raise InstallError(
+        f"the environment of {name} needs a Python, which this program doesn't have",
+        subject=name,
+        untouched="nothing was created",
+        hint="install python3 with its module venv (on Debian python3-venv), or start it without --with-env",
+    )
 
 
 def _run(command: list[str], folder: Path, name: str, on_line: Callable[[str], None] | None) -> None:

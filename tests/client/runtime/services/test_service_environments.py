@@ -66,3 +66,20 @@ def test_an_environment_that_fails_leaves_nothing(plugins: PluginStore, monkeypa
         Services(plugins.store).plan(ECHO, with_env=True)
     left = [p for p in Path(plugins.store.root, "envs").rglob("*") if p.is_file() and p.suffix != ".lock"]
     assert left == []
+
+
+def test_a_frozen_program_makes_it_with_the_hosts_python(
+    plugins: PluginStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sealdex.runtime._virtualenv.sys.frozen", True, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plugins.install("speech/echo", "1.0.0", {"requirements.txt": "x"}, service={"command": ["x"]})
+    with pytest.raises(InstallError, match="needs a Python") as caught:
+        Services(plugins.store).plan(ECHO, with_env=True)
+    assert "python3-venv" in (caught.value.hint or "")
+    hosts = tmp_path / "python3"
+    hosts.write_text('#!/bin/sh\n[ "$1" = -VV ] && echo 3.9.2 && exit\necho "asked: $1 $2"; exit 1\n')
+    hosts.chmod(0o755)
+    with pytest.raises(InstallError, match="creating the environment") as caught:
+        Services(plugins.store).plan(ECHO, with_env=True)
+    assert "asked: -m venv" in caught.value.message
