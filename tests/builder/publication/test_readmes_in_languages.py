@@ -8,10 +8,11 @@ import pytest
 from support.builder_cli import call
 from support.source_trees import Tree
 
+from registry_builder.publication.publish import open_publisher
+from registry_builder.publication.published_documents import compare
 from registry_builder.publication.reachability import pinned_files
 from registry_builder.source.lint.tree import lint_tree
 from sealdex.download.mirror.contents import readme_of
-from sealdex.model.decode import read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, readme_key
 
@@ -38,8 +39,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
 
 def published(tree: Tree) -> tuple[Path, IndexDocument]:
     site = tree.root.parent / "published/public"
-    newest = max((site / "targets/index/acme").glob("*.slack.json"), key=lambda file: file.stat().st_mtime_ns)
-    return site, read_wire(newest.read_bytes(), IndexDocument, newest_format=1, what="index")
+    return site, compare(open_publisher(tree.load(), "public")).documents[SLACK]
 
 
 def test_a_readme_of_each_language_is_pinned_and_shown_to_its_readers(tree: Tree) -> None:
