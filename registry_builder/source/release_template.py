@@ -32,7 +32,7 @@ from sealdex.model.release import FileMapping, RelativePath, Release, release_pr
 from sealdex.model.selectors import Selector, Tag
 
 TEMPLATE_NAME = "release.yaml"
-IMAGE_PATTERN = r"^(oci:)?[a-z0-9]+([._:/-][A-Za-z0-9_]+)*@sha256:[0-9a-f]{64}$"
+IMAGE_PATTERN = r"^(oci:)?[a-z0-9]+(_[A-Za-z0-9_]+)?([.:/-][A-Za-z0-9_]+)*@sha256:[0-9a-f]{64}$"
 
 
 class ArtifactTemplate(Struct, forbid_unknown_fields=True, frozen=True):

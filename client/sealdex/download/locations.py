@@ -11,7 +11,7 @@ from sealdex.model.ids import PluginId, file_name_problem
 from sealdex.model.index import ArtifactEntry, release_folder
 from sealdex.model.plugin import Attachment
 
-_IMAGE = regex(r"[a-z0-9]+([._:/-][A-Za-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
+_IMAGE = regex(r"[a-z0-9]+(_[A-Za-z0-9_]+)?([.:/-][A-Za-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
 MANIFEST_NAME = "manifest.json"
 
 

@@ -230,7 +230,7 @@ _HOST = regex(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:?#]+)(?::(?P<port>[0-9]{0,5}))?(?=[
 _BLANK = regex(r"[\s\x00-\x1f]")  # what str.isspace knows, and C0
 _FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tzst": "tar.zst"}
 _ENDINGS = tuple(_FORMATS)
-_OCI_RE = regex(r"oci:[a-z0-9]+([._:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
+_OCI_RE = regex(r"oci:[a-z0-9]+(_[a-z0-9_]+)?([.:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
 
 
 def artifact_kind(source: str) -> str:

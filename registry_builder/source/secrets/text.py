@@ -28,16 +28,21 @@ class Secret(NamedTuple):
     shown: str
 
 
-_KEY_BODY = rb"(?:\\[rn]|\s)*(?:[A-Za-z-]+: [^\r\n\\]{0,200}(?:\\[rn]|\s)+)*[A-Za-z0-9+/]{20}"
+# A file is a stranger's: each pattern has one way at most to match what it has matched before, and no two of one kind
+# look through the same bytes. Else a short text could take years.
+_KEY = b"-----BEGIN "
+_KEY_LINE = re.compile(rb"(?:\\[rn]|\s)*((?:(?!\\[rn])[^\r\n])+)")
+_KEY_HEADER = re.compile(rb"[A-Za-z-]+: ")
+_KEY_BODY = re.compile(rb"(?:^|\s)[A-Za-z0-9+/]{20}")
 _AWS_SECRET = rb"[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
 _GITLAB = (b"glpat-", b"gldt-", b"glrt-", b"glcbt-", b"glptt-", b"glft-", b"glsoat-", b"gloas-", b"glagent-")
 
 # Kind, prefix, and the pattern of the rest. All prefixes are searched for first, at once.
 _LIST: list[tuple[str, bytes, bytes]] = [
-    ("a private key", b"-----BEGIN ", rb"[A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----" + _KEY_BODY),
-    ("a PuTTY private key", b"PuTTY-User-Key-File-", rb"\d: [\s\S]{0,3900}?Private-Lines: \d"),
+    ("a private key", _KEY, rb"[A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----"),
+    ("a PuTTY private key", b"PuTTY-User-Key-File-", rb"\d: (?:(?!PuTTY-)[\s\S]){0,3900}?Private-Lines: \d"),
     ("an age private key", b"AGE-SECRET-KEY-1", rb"[0-9A-Z]{58}"),
-    ("a private JSON Web Key", b'"kty"', rb'\s*:\s*"(?:RSA|EC|OKP)"[^{}]{0,3900}"d"\s*:\s*"[\w-]{32,}"'),
+    ("a private JSON Web Key", b'"kty"', rb'\s*:\s*"(?:RSA|EC|OKP)"(?:(?!"kty")[^{}]){0,3900}"d"\s*:\s*"[\w-]{32,}"'),
     ("an AWS access key", b"AKIA", rb"[A-Z2-7]{16}(?![A-Za-z0-9])"),
     ("an AWS session key", b"ASIA", rb"[A-Z2-7]{16}(?![A-Za-z0-9])"),
     ("an AWS secret key", b"aws_secret_access_key", _AWS_SECRET),
@@ -105,13 +110,32 @@ def _secrets(data: bytes) -> Iterator[Secret]:
         if match is None:
             continue
         text = match.group()
-        if begin.group() == b"-----BEGIN ":
+        if begin.group() == _KEY:
+            window = begin.start() + _WINDOW
+            following = data.find(_KEY, match.end(), window)
+            if not _has_key(data, match.end(), window if following < 0 else following):
+                continue
             shown = text.split(b"-----")[1].decode("ascii", "replace")
         elif _EXAMPLE.search(text):
             continue  # documentation, as AWS writes it: AKIAIOSFODNN7EXAMPLE
         else:
             shown = text[: len(begin.group()) + _SHOWN].decode("ascii", "replace")
         yield Secret(kind, data.count(b"\n", 0, begin.start()) + 1, f"{shown}...")
+
+
+def _has_key(data: bytes, start: int, end: int) -> bool:
+    """Return whether the first line between two places that isn't a header (``Version: 1``) begins as a key does.
+
+    Line breaks may be written as in JSON, or have become blanks.
+    """
+    while (line := _KEY_LINE.match(data, start, end)) is not None:
+        header = _KEY_HEADER.match(line[1])
+        if _KEY_BODY.search(line[1], header.end()) if header is not None else _KEY_BODY.match(line[1]):
+            return True
+        if header is None:
+            return False
+        start = line.end()
+    return False
 
 
 __all__ = ["MAX_SCANNED_BYTES", "Secret", "is_scanned", "secrets_in"]

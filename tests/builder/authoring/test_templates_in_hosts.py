@@ -26,10 +26,7 @@ from sealdex.config.config import Config, ConfigDocument
 from sealdex.errors import UsageError
 from sealdex.model.ids import KNOWN_TYPES, PluginId
 from sealdex.runtime import PluginManager, PluginStatus, Services, run_job
-from sealdex.runtime.services._plan import free_port, plan_service
-from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
-from sealdex.store.manifests import installed_manifest
 
 THING = PluginId("acme", "thing")
 OWN = "shader"
@@ -114,11 +111,8 @@ def test_a_service_runs_where_python3_is_all_there_is(tmp_path: Path, monkeypatc
     programs.mkdir()
     (programs / "python3").symlink_to(sys.executable)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/nowhere")
-    installation = find_installation(store, THING, "0.1.0")
-    assert installation is not None
-    plan = plan_service(installation, installed_manifest(installation), os.environ, port=free_port())
     services = Services(store)
-    started = services.start(plan)
+    started = services.start(services.plan(THING, port=0))
     try:
         assert started.state == "running"
         with urllib.request.urlopen(f"http://127.0.0.1:{started.port}/", b"hello") as answer:
