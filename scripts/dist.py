@@ -29,6 +29,8 @@ PROJECTS = {"sealdex": "client", "sealdex_builder": "."}
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
+_ENDS = (".tar.gz", "-py3-none-any.whl")
+
 # Two builds that differ in all that a reproducible build must not depend on.
 _SURROUNDINGS: tuple[dict[str, str], ...] = (
     {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"},
@@ -65,9 +67,10 @@ def build(out: Path) -> list[Path]:
             raise DistError(f"two builds differ: {', '.join(differing)}")
         for name in PROJECTS:
             _compare_wheel_of_sdist(builds[0], name, work)
-        if out.exists():
-            shutil.rmtree(out)
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
+        # of another version too; what other targets have put there stays
+        for earlier in {path for end in _ENDS for name in PROJECTS for path in out.glob(f"{name}-*{end}")}:
+            earlier.unlink()
         made = [Path(shutil.copyfile(path, out / name)) for name, path in sorted(builds[0].items())]
     sums = out / "SHA256SUMS"
     sums.write_text("".join(f"{_digest(path)}  {path.name}\n" for path in made), encoding="utf-8")
@@ -81,7 +84,7 @@ def _build_once(folder: Path, number: int) -> dict[str, Path]:
     for project in PROJECTS.values():
         _hatchling(source / project, out, _SURROUNDINGS[number], "sdist", "wheel")
     found = {path.name: path for path in out.iterdir()}
-    expected = {f"{name}-{version()}{end}" for name in PROJECTS for end in (".tar.gz", "-py3-none-any.whl")}
+    expected = {f"{name}-{version()}{end}" for name in PROJECTS for end in _ENDS}
     if set(found) != expected:
         raise DistError(f"built were {', '.join(sorted(found))} instead of {', '.join(sorted(expected))}")
     return found

@@ -19,6 +19,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAIN = Path(__file__).with_name("frozen_main.py")
 EPOCH = "315532800"  # 1980-01-01: PyInstaller writes it where it would write the time
+_OF_THIS_INSTALLATION = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # pip's: they depend on its folders
 _LEFT_OUT = ("tkinter", "test", "unittest", "pydoc", "lib2to3", "setuptools", "pip", "sealdex.testing")
 
 
@@ -28,17 +29,8 @@ def make(out: Path, client: Path, wheels: Path | None = None) -> Path:
     Raises:
         RuntimeError: the two differ.
     """
-    with tempfile.TemporaryDirectory(prefix="sealdex-frozen-") as temporary:
-        environment = Path(temporary, "environment")
-        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        source = ["--no-index", "--find-links", str(wheels)] if wheels else ["--only-binary", ":all:"]
-        for name in ("client", "frozen"):
-            pins = ["--require-hashes", "-r", str(REPOSITORY / "pins" / f"{name}.txt")]
-            subprocess.run([*pip, *source, *pins], check=True)
-        subprocess.run([*pip, "--no-index", "--no-deps", str(client)], check=True)
-        made = [_freeze(python, Path(temporary, "work")) for _ in range(2)]
+    # each in an environment of its own, since what is written down may be a path of it
+    made = [_made(client, wheels) for _ in range(2)]
     if made[0] != made[1]:
         raise RuntimeError("made twice, the program has other bytes")
     version = client.name.split("-")[1]
@@ -49,8 +41,24 @@ def make(out: Path, client: Path, wheels: Path | None = None) -> Path:
     return target
 
 
+def _made(client: Path, wheels: Path | None) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="sealdex-frozen-") as temporary:
+        environment = Path(temporary, "environment")
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        source = ["--no-index", "--find-links", str(wheels)] if wheels else ["--only-binary", ":all:"]
+        for name in ("client", "frozen"):
+            pins = ["--require-hashes", "-r", str(REPOSITORY / "pins" / f"{name}.txt")]
+            subprocess.run([*pip, *source, *pins], check=True)
+        subprocess.run([*pip, "--no-index", "--no-deps", str(client)], check=True)
+        (metadata,) = environment.rglob("sealdex-*.dist-info")
+        for name in _OF_THIS_INSTALLATION:
+            (metadata / name).unlink(missing_ok=True)
+        return _freeze(python, Path(temporary, "work"))
+
+
 def _freeze(python: Path, work: Path) -> bytes:
-    """Return the program; ``work`` is the same folder each time, since paths of it could be written down."""
     command = [str(python), "-m", "PyInstaller", "--onefile", "--noconfirm", "--clean", "--log-level", "ERROR"]
     folders = ["--distpath", str(work / "dist"), "--workpath", str(work / "build"), "--specpath", str(work)]
     # commands, rooms and their parts are imported by name, when they are first used
