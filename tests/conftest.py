@@ -42,6 +42,10 @@ if any(os.environ.get(name) for each in ("http_proxy", "https_proxy", "all_proxy
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join((*filter(None, [os.environ.get(name)]), "127.0.0.1", "localhost", "::1"))
 
+# A suite that is started by nohup is told to ignore this signal, which programs would inherit; tests of it send it.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # What else this machine tells programs is none of the tests' business: those that want something of it set it.
 _OF_THE_MACHINE = ("ACTIONS_", "AWS_", "GH_", "GIT_", "GITHUB_", "RUNNER_", "XDG_")
 _OF_TERMINALS = {"CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR"}

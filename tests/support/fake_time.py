@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
 
 from sealdex.transport import Chance
 
@@ -29,3 +33,9 @@ class FakeTime:
     def pass_by(self, seconds: float) -> None:
         with self._lock:
             self.now += seconds
+
+
+def sleep_in_no_time(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    """Let modules that ``import time`` sleep for no time; others, and servers in threads, have the real one."""
+    for module in modules:
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(**{**vars(time), "sleep": lambda _: None}))

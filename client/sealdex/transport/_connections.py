@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from sealdex.transport._exchange import PacedResponse, TellsAlert
 from sealdex.transport._pace import current_pace
-from sealdex.transport._reach import check_address
+from sealdex.transport._reach import check_peer
 
 if TYPE_CHECKING:
     import socket
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Connecting:
-    """Records in the request's pace that a connection is being made; must come before a connection class."""
+    """Records in the request's pace that a connection is being made, and checks to whom; before a connection class."""
 
     def connect(self) -> None:
         pace = current_pace()
@@ -31,12 +31,18 @@ class _Connecting:
             pace.is_connecting = True
         try:
             super().connect()  # type: ignore[misc]  # a mixin's
-            wire: socket.socket | None = getattr(self, "sock", None)
-            if wire is not None:
-                check_address(str(wire.getpeername()[0]))
         finally:
             if pace is not None:
                 pace.is_connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]  # a mixin's
+        try:
+            check_peer(made)
+        except BaseException:
+            made.close()
+            raise
+        return made
 
 
 class PacedHttpConnection(_Connecting, HTTPConnection):

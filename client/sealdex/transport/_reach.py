@@ -8,6 +8,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 
 class _Current(threading.local):
@@ -33,4 +37,14 @@ def check_address(address: str) -> None:
         _current.check(address)
 
 
-__all__ = ["check_address", "reaching"]
+def check_peer(wire: socket.socket) -> None:
+    """Do so for a connection that is made, before anything is sent.
+
+    Raises:
+        OSError: it has ended already.
+    """
+    if _current.check is not None:
+        _current.check(str(wire.getpeername()[0]))
+
+
+__all__ = ["check_address", "check_peer", "reaching"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -110,7 +112,8 @@ def test_of_two_that_write_it_at_once_one_goes_on() -> None:
 
 def test_it_is_renewed_while_a_long_publish_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     place, now = Place(), 1000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=time.sleep)
+    monkeypatch.setattr("registry_builder.storage.lock_object.time", clock)
     lock = place.lock("first")
     lock.acquire()
     lock.check(now=False)

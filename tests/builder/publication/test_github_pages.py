@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.builder_cli import call, document
+from support.fake_time import sleep_in_no_time
 from support.pages_site import PagesFiles
 from support.source_trees import Tree
 from support.stock_client import StockClient
@@ -173,7 +174,7 @@ def test_attack_what_is_served_in_an_artifacts_place_is_not_deployed_again(deplo
 
 
 def test_an_address_that_does_not_answer_is_no_empty_registry(deployed: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    sleep_in_no_time(monkeypatch, "registry_builder.publication.publish")
     deployed.forget()
     deployed.server.instead[TIMESTAMP] = 403
     # asked for without a query, since the server is told by the whole path

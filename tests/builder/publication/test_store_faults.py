@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake_time import sleep_in_no_time
 from support.s3_proxy import Answer, Passing, S3Proxy, ignore, refusal, refuse, rewrite_tags
 from support.s3_registry import S3Registry
 
@@ -22,7 +23,10 @@ OLD, NEW = {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}, {"acme/slack": "1.1.0"
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)  # between attempts, of botocore's too
+    # between attempts, of botocore's too
+    sleep_in_no_time(
+        monkeypatch, "botocore.endpoint", "registry_builder.publication.publish", "registry_builder.storage.s3"
+    )
 
 
 def check_failed(registry: S3Registry, before: dict[str, str], error: SealdexError) -> None:

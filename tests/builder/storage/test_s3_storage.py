@@ -14,6 +14,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
+from support.fake_time import sleep_in_no_time
 
 from registry_builder.storage import (
     Body,
@@ -335,7 +336,7 @@ def test_a_store_without_conditional_writes_is_named(storage: S3Storage) -> None
 def test_advice_follows_the_code_that_the_store_answers_with(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch, status: int, code: str, more: str, helps: str, misleads: str
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore tries some of them again, after seconds
+    sleep_in_no_time(monkeypatch, "botocore.endpoint")  # botocore tries some of them again, after seconds
     answer_with(storage, status, code, times=1000, more=more)
     with pytest.raises(UnavailableError, match=code) as caught:
         storage.put_new(KEY, body(b"one"))

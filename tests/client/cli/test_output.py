@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -389,7 +390,7 @@ def test_the_output_mode_reaches_the_command(capsys: pytest.CaptureFixture[str])
 
 def test_a_transfer_that_starts_over_has_no_negative_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 0.0, 0.0, 10.0, 10.0, 20.0, 20.0, 30.0, 30.0, 40.0, 40.0])
-    monkeypatch.setattr("sealdex.cli.progress.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("sealdex.cli.progress.time", SimpleNamespace(monotonic=lambda: next(now)))
     stream = io.StringIO()
     progress = Progress("downloading", stream)
     for done in (300_000, 600_000, 40_000, 80_000):

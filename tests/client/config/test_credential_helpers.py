@@ -220,10 +220,11 @@ def test_it_is_asked_again_before_what_it_gave_expires(tmp_path: Path, monkeypat
     given = credentials(tmp_path, helper(tmp_path, body))
     given.grant(f"{URL}x")
     end = 32472144000.0  # 2999-01-01
-    monkeypatch.setattr(time, "time", lambda: end - 10.5)
+    clock = SimpleNamespace(time=lambda: end - 10.5, monotonic=time.monotonic)
+    monkeypatch.setattr("sealdex.config._helper.time", clock)
     given.grant(f"{URL}x")
     assert len(runs(tmp_path)) == 1
-    monkeypatch.setattr(time, "time", lambda: end - 9.5)
+    clock.time = lambda: end - 9.5
     given.grant(f"{URL}x")
     assert len(runs(tmp_path)) == 2
 

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -164,14 +164,19 @@ def test_rolling_back_leaves_the_version_that_runs_in_its_place(plugins: PluginS
 # --- the foreground --------------------------------------------------------------------------------------------------
 
 
-def foreground(plugins: PluginStore, *options: str, **more: Any) -> subprocess.Popen[str]:
+@contextmanager
+def foreground(plugins: PluginStore, *options: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
     command = [*SEALDEX, "run", "speech/echo", "--store", plugins.store.root, *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **more)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("working"):
-            break
-    return process
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **more) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("working"):
+                    break
+            yield process
+        except BaseException:
+            process.kill()  # else it would be waited for
+            raise
 
 
 def test_the_second_ctrl_c_ends_it_at_once(plugins: PluginStore) -> None:
