@@ -221,7 +221,8 @@ def test_it_is_asked_again_before_what_it_gave_expires(tmp_path: Path, monkeypat
     given.grant(f"{URL}x")
     end = 32472144000.0  # 2999-01-01
     clock = SimpleNamespace(time=lambda: end - 10.5, monotonic=time.monotonic)
-    monkeypatch.setattr("sealdex.config._helper.time", clock)
+    for module in ("_helper", "_sources"):
+        monkeypatch.setattr(f"sealdex.config.{module}.time", clock)
     given.grant(f"{URL}x")
     assert len(runs(tmp_path)) == 1
     clock.time = lambda: end - 9.5
