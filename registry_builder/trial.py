@@ -221,7 +221,8 @@ class _Job:
         if not any(_test_files(self._folder)):
             return
         report = self._temporary / "pytest.xml"
-        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        # pytest's own folder for temporary files is shared by all its runs, each of which clears up after earlier ones
+        options = ["-q", "-p", "no:cacheprovider", f"--basetemp={self._temporary / 'pytest'}", f"--junitxml={report}"]
         command = [sys.executable, "-m", "pytest", *options, str(self._folder)]
         environment = {
             PLUGIN_VARIABLE: str(self.trial.plugin),
