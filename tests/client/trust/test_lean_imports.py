@@ -8,6 +8,7 @@ import string
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -157,7 +158,8 @@ print("once")
     assert "once" in run(LEAN + program)
 
 
-@pytest.mark.parametrize("module", WITHOUT)
+# Python 3.10 has no tomllib
+@pytest.mark.parametrize("module", [each for each in WITHOUT if find_spec(each.partition(".")[0]) is not None])
 def test_what_stands_in_for_a_module_is_gone_afterwards(module: str) -> None:
     program = f"""
 from importlib import import_module
