@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+_FAKETIME = "faketime/libfaketime.so.1"
+
 
 def missing(component: str, remedy: str) -> None:
     """Fail in CI, skip elsewhere."""
@@ -24,6 +26,19 @@ def program(name: str, remedy: str) -> str:
         missing(name, remedy)
     assert found is not None
     return found
+
+
+def at_clock(spec: str) -> list[str]:
+    """Return what begins a command whose programs have another clock, see `missing`; in libfaketime's words (``+9d``).
+
+    Its program ``faketime`` isn't used: killed, it leaves a semaphore that a later one with its process id trips over.
+    """
+    wrapper = Path(program("faketime", "install faketime"))
+    places = [found for below in ("lib", "lib64") for found in (wrapper.parent.parent / below).glob(_FAKETIME)]
+    places += (wrapper.parent.parent / "lib").glob(f"*/{_FAKETIME}")
+    if not places:
+        missing("libfaketime.so.1", "install faketime")
+    return ["env", f"LD_PRELOAD={places[0]}", f"FAKETIME={spec}"]
 
 
 def real_data() -> Path | None:

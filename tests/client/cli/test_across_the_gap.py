@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Ran
-from support.components import program
+from support.components import at_clock
 from support.mirror_files import published
 from support.plugin_registry import PluginRegistry
 from support.small_disk import Filler, small_disk
@@ -76,7 +76,7 @@ class Host:
         if os.geteuid() != 0:  # as in CI, where sudo asks for no password
             me = ["setpriv", f"--reuid={os.getuid()}", f"--regid={os.getgid()}", "--clear-groups"]
             isolated = ["sudo", "-n", "--preserve-env", *isolated, *me]
-        faked = [program("faketime", "install faketime"), "-f", clock] if clock is not None else []
+        faked = at_clock(clock) if clock is not None else []
         return subprocess.run(
             [*isolated, *faked, *map(str, command)],
             capture_output=True,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.authoring import builder
-from support.components import program
+from support.components import at_clock, program
 from support.later_clock import later_clock
 from support.pages_site import PagesFiles
 from support.tree_server import TreeServer
@@ -68,7 +68,7 @@ def release(scene: Scene, version: str) -> None:
 def client(scene: Scene, folder: Path, *args: str, days: int = 0) -> None:
     """Run one command of a client that keeps what it knows."""
     environment = {**os.environ, "SEALDEX_CONFIG": str(folder / "config.toml"), "SEALDEX_STORE": str(folder / "store")}
-    before = [program("faketime", "install faketime"), f"+{days} days"] if days else []
+    before = at_clock(f"+{days}d") if days else []
     command = [*before, str(Path(sys.executable).with_name("sealdex")), *args]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

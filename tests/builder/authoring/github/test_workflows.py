@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.authoring import builder
-from support.components import program
+from support.components import at_clock
 from support.s3_server import S3Server
 from support.workflows import Job, Scene, git
 
@@ -111,15 +111,14 @@ def test_from_a_pull_request_to_an_installation_and_a_refresh(
     assert len(github.known["pulls"]) == 1
 
     # five days later nobody has published, and timestamp is within its window: the schedule signs it anew
-    nine_days_later = (program("faketime", "install faketime"), "+9 days")
-    late = install(scene, tmp_path / "late", *nine_days_later)
+    late = install(scene, tmp_path / "late", *at_clock("+9d"))
     assert late.returncode == 4
     assert "expired" in late.stderr
     jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="5")
     assert {job.result for job in jobs.values()} == {"success"}, jobs["refresh"].output
     assert github.known["issues"] == []
     assert git(github.remote, "branch", "--list", "sign/*") == ""
-    done = install(scene, tmp_path / "later", *nine_days_later)
+    done = install(scene, tmp_path / "later", *at_clock("+9d"))
     assert done.returncode == 0, done.stderr
 
 
