@@ -83,8 +83,8 @@ def make_room(path: Path) -> None:
 
     Raises:
         UnavailableError: another gateway listens there, the folder doesn't exist, or something else is there.
-        UsageError: the path is longer than the system allows for sockets.
-        UsageError: another user could put a socket of their own in its place.
+        UsageError: the path is longer than the system allows for sockets, or another user could put a socket of their
+            own in its place.
     """
     if len(os.fsencode(path)) > _MAX_PATH_BYTES:
         raise UsageError(
@@ -134,7 +134,7 @@ def listen(address: Address) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        UnavailableError: the address is in use. UsageError: the path is too long for a socket.
+        UnavailableError: the address is in use. UsageError: as `make_room`.
     """
     if address.path is not None:
         make_room(address.path)

@@ -69,7 +69,7 @@ class ServiceProcess:
         self._events = events
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._is_over = threading.Event()
-        self._mark = f"{RUN_VARIABLE}={secrets.token_hex(8)}"
+        self._run = secrets.token_hex(8)
         self._interval = min(plan.health.interval, threading.TIMEOUT_MAX) if plan.health is not None else 0.0
         try:
             self._group = self._start()
@@ -112,7 +112,7 @@ class ServiceProcess:
         self._group.stop(grace_s, is_hurried)
         self._waiting.join()
         if not is_left:  # one that ended by itself may have been there to start a daemon
-            end_marked(self._mark, grace_s, is_hurried)
+            end_marked(f"{RUN_VARIABLE}={self._run}", grace_s, is_hurried)
         self._printing.join(_LAST_WORDS_S)
         self._release()
 
@@ -129,7 +129,7 @@ class ServiceProcess:
             return ProcessGroup(
                 plan.command,
                 folder=plan.folder,
-                env={**plan.env, **dict([self._mark.split("=", 1)])},
+                env={**plan.env, RUN_VARIABLE: self._run},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=() if self._hold is None else (self._hold.fileno(),),
