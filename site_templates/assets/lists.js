@@ -18,12 +18,9 @@ async function show(head) {
   const base = new URL(root, location.href);
   const addresses = pages.map((each) => new URL(each.page || "./", base)).filter((each) => each.origin === location.origin);
   if (addresses.length !== pages.length) return;
-  const total = document.createElement("p");
-  total.className = "quiet";
-  total.textContent = found.counts
+  place(head, "data-total").textContent = found.counts
     ? sayCount("{n} name", "{n} names", found.total)
     : sayCount("{n} plugin", "{n} plugins", found.total);
-  head.append(total);
   counts(found.counts);
   if (pages.length < 2) return;
   initials(head, pages, addresses);
@@ -32,13 +29,13 @@ async function show(head) {
 
 /** How many plugins each name has. */
 function counts(numbers) {
-  for (const place of document.querySelectorAll("li[data-name]")) {
-    const name = place.dataset.name;
+  for (const entry of document.querySelectorAll("li[data-name]")) {
+    const name = entry.dataset.name;
     if (!numbers || !Object.hasOwn(numbers, name) || !Number.isSafeInteger(numbers[name])) continue;
     const made = document.createElement("span");
     made.className = "quiet";
     made.textContent = ` ${numbers[name].toLocaleString(document.documentElement.lang)}`;
-    place.append(made);
+    entry.append(made);
   }
 }
 
@@ -61,15 +58,26 @@ function initials(head, pages, addresses) {
     made.textContent = name;
     nav.append(made);
   }
-  if (starts.size > 1) head.append(nav);
+  if (starts.size > 1) place(head, "data-initials").append(nav);
+}
+
+/** Where something is told; a registry's own template may have no place for it. */
+function place(head, name) {
+  const found = head.querySelector(`[${name}]`);
+  if (found) return found;
+  const made = document.createElement("div");
+  made.className = "quiet";
+  made.setAttribute(name, "");
+  head.append(made);
+  return made;
 }
 
 /** "Page 3 of 129", with links to the first and the last. */
 function pager(addresses, key, base) {
-  const place = document.querySelector(".pager [data-page]");
-  if (!place) return;
-  const number = Number(place.dataset.page);
-  place.textContent = say("Page {number} of {total}", { number, total: addresses.length });
+  const here = document.querySelector(".pager [data-page]");
+  if (!here) return;
+  const number = Number(here.dataset.page);
+  here.textContent = say("Page {number} of {total}", { number, total: addresses.length });
   const end = (at, text, rel) => {
     const made = document.createElement("a");
     made.href = addresses[at].href;
@@ -77,6 +85,6 @@ function pager(addresses, key, base) {
     made.className = rel;
     return made;
   };
-  if (number > 2) place.prepend(end(0, say("First"), "end"), " \u00b7 ");
-  if (number < addresses.length - 1) place.append(" \u00b7 ", end(addresses.length - 1, say("Last"), "end"));
+  if (number > 2) here.prepend(end(0, say("First"), "end"), " \u00b7 ");
+  if (number < addresses.length - 1) here.append(" \u00b7 ", end(addresses.length - 1, say("Last"), "end"));
 }

@@ -94,7 +94,7 @@ def settled(page: Page) -> None:
       const all = (selector, is) => [...document.querySelectorAll(selector)].every(is);
       return all("[data-search]", (place) => place.dataset.state === "answered") &&
         all("[data-comparison]", (place) => place.lastElementChild?.matches("p:not(.without-script)")) &&
-        all("[data-list]", (place) => place.querySelector(".quiet")) &&
+        all("[data-list] [data-total]", (place) => place.textContent) &&
         all("[data-checked], [data-stats][data-plugin='robotics/kalman']", (place) => !place.hidden);
     }""")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -109,6 +110,26 @@ def test_a_list_of_several_pages_has_totals_initials_first_and_last(open_page: O
     expect(head).to_contain_text("5,000 plugins")
     for width in widths(page):
         assert (width, page.evaluate(FITS)) == (width, True)
+
+
+def test_totals_and_initials_come_without_a_place_in_the_template_too(open_page: Open, site: str) -> None:
+    """Registries may have templates of their own, made when scripts put these at the end of the head."""
+    page = open_page(None)
+
+    def without_places(route: Route) -> None:
+        answer = route.fetch()
+        body = re.sub(r"<(p|div)[^>]* data-(total|initials)></\1>", "", answer.text())
+        assert "data-total" not in body
+        route.fulfill(response=answer, body=body)
+
+    page.route(f"{site}{NAMESPACE}/", without_places)
+    pages = [{"first": first, "page": f"{NAMESPACE}/"} for first in (f"{NAMESPACE}/a", f"{NAMESPACE}/b")]
+    found = json.dumps({"total": GENERATED, "pages": pages})
+    page.route("**/index.json", lambda route: route.fulfill(body=found, content_type="application/json"))
+    page.goto(f"{site}{NAMESPACE}/")
+    head = page.locator("[data-list]")
+    expect(head).to_contain_text(f"{GENERATED} plugins")
+    expect(head.get_by_role("navigation", name="Initials").get_by_role("link")).to_have_text(["A", "B"])
 
 
 def test_initials_of_a_list_over_namespaces_are_those_of_namespaces(open_page: Open, site: str) -> None:
