@@ -16,13 +16,22 @@ case $pins in
     *) say "PINS is pinned, newest or lowest, not '$pins'"; exit 2 ;;
 esac
 
+# refreshed: Debian's lists are today's, once a run. A new machine has those of the day its image was made: what they say
+# may be gone, or so old that what we have pinned doesn't work with it.
+lists=old
+refreshed() {
+    [ "$lists" = old ] || return 0
+    lists=new
+    apt-get update -qq >/dev/null 2>&1 || say "the package lists can't be read anew; what is installed may be old"
+}
+
 # apt PACKAGE...: install quietly when we may, else say how.
 apt() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing $*"
+        refreshed
         # whoever else installs just now is waited for
-        set -- apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 "$@"
-        "$@" >/dev/null 2>&1 || { apt-get update -qq && "$@" >/dev/null; }
+        apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 "$@" >/dev/null
     else
         say "missing: $*. Install with: sudo apt-get install $*"
         return 1
@@ -34,7 +43,8 @@ unpacked() {
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
     say "unpacking $1"
     place=$(mktemp -d)
-    (cd "$place" && { apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }; } >/dev/null 2>&1 &&
+    refreshed
+    (cd "$place" && apt-get download -qq "$1" >/dev/null 2>&1 &&
         dpkg-deb -x "$1"_*.deb . && cp "usr/bin/$1" "$OLDPWD/$venv/bin/$1") || { rm -rf "$place"; return 1; }
     rm -rf "$place"
 }
@@ -60,6 +70,18 @@ extra() {
         *) pip "$venv/$1" --upgrade pip && pip "$venv/$1" --group "$2" ;;
     esac || return 1
     printf '%s' "$wanted" >"$venv/$1/.setup"
+}
+
+# new_firefox: is there a Firefox that the tests can drive?
+oldest_firefox=$(sed -n "s/^OLDEST_FIREFOX = //p" tests/support/browser.py)
+new_firefox() {
+    for name in firefox-esr firefox; do
+        command -v "$name" >/dev/null || continue
+        major=$("$name" --version 2>/dev/null | sed -n 's/.*Firefox \([0-9]*\).*/\1/p')
+        [ "${major:-0}" -lt "$oldest_firefox" ] || return 0
+        return 1
+    done
+    return 1
 }
 
 # What the resolver finds for the lowest versions that we claim; tools that only test may be newer.
@@ -163,8 +185,8 @@ if [ "$what" != demo ]; then
     fi
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         apt chromium || say "without chromium the tests of the browse site are skipped (in CI they fail)"
-    command -v firefox-esr >/dev/null || command -v firefox >/dev/null || apt firefox-esr ||
-        say "without firefox the tests of the browse site in a second browser are skipped (in CI they fail)"
+    new_firefox || apt firefox-esr ||
+        say "without a Firefox from $oldest_firefox on the tests of the browse site in it are skipped (in CI they fail)"
     # the node that playwright brings along is linked with it
     find /lib /usr/lib /usr/lib64 -maxdepth 2 -name 'libatomic.so.1' 2>/dev/null | grep -q . || apt libatomic1 ||
         say "without libatomic1 playwright doesn't start, and the tests of the browse site fail"

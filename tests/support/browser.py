@@ -12,8 +12,10 @@ browser's cache, as long as they may.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -44,6 +46,8 @@ FLAGS = (
 )
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _FIREFOXES = ("firefox-esr", "firefox")
+OLDEST_FIREFOX = 153
+"""The oldest that Playwright, as pinned, can drive: 140 lacks commands, and a page's policy stops its scripts."""
 _RELAY = Path(__file__).with_name("firefox_relay.py")
 _PREFERENCES: dict[str, str | float | bool] = {
     "layout.css.prefers-color-scheme.content-override": 0,  # dark
@@ -83,6 +87,12 @@ def firefox() -> str:
     if found is None:
         missing("firefox", "install it with: sudo apt-get install firefox-esr (firefox on Ubuntu)")
     assert found is not None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"Firefox (\d+)", said)
+    if version is None or int(version[1]) < OLDEST_FIREFOX:
+        has = said.strip() or "a program that says no version"
+        remedy = "sudo apt-get update && sudo apt-get install firefox-esr"
+        missing(f"firefox {OLDEST_FIREFOX}", f"{found} is {has}: {remedy}")
     return found
 
 
