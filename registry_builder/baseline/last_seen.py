@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
+from registry_builder.source.atomic_write import replace_file
 from registry_builder.source.config import RegistryConfig
 from sealdex.model.decode import decode_as
 from sealdex.paths import home_folder
@@ -33,18 +34,30 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Memory:
-    """The file above for one realm in one storage."""
+    """The file above for one realm in one storage.
+
+    Attributes:
+        path: the file.
+        damage: why the file, though it is there, couldn't be read the last time, so that nothing was compared; or None.
+    """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self.damage: str | None = None
         self._read_only = read_only
 
     def load(self) -> Seen | None:
-        """Return what was last seen, or None if nothing was; a damaged file counts as nothing."""
+        """Return what was last seen, or None if nothing was; a damaged file counts as nothing, and `damage` says so."""
+        self.damage = None
         try:
             return decode_as(self.path.read_bytes(), Seen)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            self.damage = error.strerror or str(error)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.damage = str(error)
+        return None
 
     def save(self, seen: Seen) -> None:
         """Remember a verified state, unless a newer one is remembered, or this is read-only."""
@@ -52,15 +65,13 @@ class Memory:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.path}.lock"):
-            before = self.load()
+            before = Memory(self.path).load()
             if before is not None and (before.root_version, before.timestamp_version) >= (
                 seen.root_version,
                 seen.timestamp_version,
             ):
                 return
-            beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-            beside.write_bytes(msgspec.json.encode(seen))
-            beside.replace(self.path)
+            replace_file(self.path, msgspec.json.encode(seen))
 
 
 def memory_of(config: RegistryConfig, realm: str, storage_description: str, *, read_only: bool = False) -> Memory:

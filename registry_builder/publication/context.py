@@ -144,12 +144,19 @@ class Publisher:
         return plan_publish(given)
 
     def remember(self, timestamp_version: int, timestamp: bytes, snapshot: bytes) -> list[str]:
-        """Remember a verified state for the next publish from this machine; return a warning where that fails.
+        """Remember a verified state for the next publish from this machine; return warnings of what failed in that.
 
         It is past the commit point, so a full disk or a home that can't be written to must not end the publish.
         """
         if self.memory is None:
             return []
+        warnings = []
+        if self.memory.damage is not None:
+            warning = (
+                f"what this machine saw published last, {self.memory.path}, couldn't be read ({self.memory.damage}), "
+                "so it wasn't noticed if somebody had restored an older state before; from now on it would be"
+            )
+            warnings.append(warning)
         try:
             self.memory.save(Seen(max(self.trust.roots), timestamp_version, timestamp.decode(), snapshot.decode()))
         except OSError as error:
@@ -159,8 +166,8 @@ class Publisher:
                 "here wouldn't notice if somebody restored an older state: set XDG_STATE_HOME to a folder that can be "
                 "written to"
             )
-            return [warning]
-        return []
+            warnings.append(warning)
+        return warnings
 
 
 @dataclass(frozen=True)

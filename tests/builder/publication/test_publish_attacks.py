@@ -270,5 +270,19 @@ def test_what_a_thief_of_one_release_key_leaves_is_never_overwritten(live: Tree)
 def test_a_damaged_memory_counts_as_none_and_is_repaired(live: Tree, tmp_path: Path) -> None:
     (memory,) = (tmp_path / "state").rglob("*.json")
     memory.write_bytes(b"garbage")
-    assert run(live).committed
+    result = run(live)
+    assert result.committed
+    (warning,) = result.warnings
+    assert f"{memory}, couldn't be read (JSON is malformed" in warning
+    assert "wasn't noticed if somebody had restored an older state" in warning
     assert json.loads(memory.read_bytes())["timestamp_version"] == 3
+    assert run(live).warnings == []
+
+
+def test_a_memory_that_cannot_be_read_is_told_too(live: Tree, tmp_path: Path) -> None:
+    (memory,) = (tmp_path / "state").rglob("*.json")
+    memory.unlink()
+    memory.mkdir()
+    unread, unwritten = run(live).warnings
+    assert f"{memory}, couldn't be read (Is a directory)" in unread
+    assert "can't be remembered" in unwritten
