@@ -339,6 +339,43 @@ def test_attack_a_token_in_what_people_write(tree: Tree, name: str) -> None:
         publish_realm(open_publisher(tree.load(), "public"))
 
 
+@pytest.mark.parametrize("name", ["homepage", "links", "status"])
+def test_attack_an_address_with_a_password(tree: Tree, name: str) -> None:
+    """The page of a private server, copied with the login that a clone had put into it."""
+    password = drawn(20)
+    address = f"https://robot:{password}@git.example/acme/slack"
+    tree.release("acme/slack", "1.0.0")
+    if name == "status":
+        event = {"action": "attest", "version": "1.0.0", "at": "2026-11-21T12:00:00Z", "by": "a", "kind": "in-toto"}
+        file = {"name": "build.json", "sha256": "0" * 64, "size": 1, "url": f"{address}/build.json"}
+        tree.status("acme/slack", event | file)
+    else:
+        tree.plugin("acme/slack", **{name: address if name == "homepage" else {"Mirror": address}})
+    (found,) = errors_of(lint_tree(tree.load()))
+    assert "the password of an address (https://robot:...@git.example)" in found
+    assert password not in found
+    with pytest.raises(SealdexError, match="the password of an address"):
+        publish_realm(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(load_tree(tree.root, allow_files=["*"]), "public"))
+    tree.release("acme/slack", "1.1.0")  # what is published can't be withdrawn: a warning from now on
+    assert publish_realm(open_publisher(tree.load(), "public")).committed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see https://user:password@host.example for its form",
+        "https://git@git.example/acme/slack",
+        "https://host.example:8443/@acme:slack@1",
+        "https://host.example:8443?from=a@b.example",
+    ],
+)
+def test_no_password_is_found_where_there_is_none(tree: Tree, text: str) -> None:
+    tree.plugin("acme/slack", description=text)
+    tree.release("acme/slack", "1.0.0")
+    assert errors_of(lint_tree(tree.load())) == []
+
+
 def test_a_token_that_is_published_in_a_document_is_a_warning(tree: Tree) -> None:
     token = "ghp" + "_" + drawn(36)
     tree.plugin("acme/slack", readme=f"# {token}\n", summary=f"with {token}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
@@ -9,6 +10,9 @@ from registry_builder.source.secrets.text import Secret, secrets_in
 from registry_builder.source.tree import Problem, Severity, SourcePlugin
 from sealdex.model.decode import encode_json
 from sealdex.model.index import IndexDocument
+
+# a text of a JSON document that is an address with a password; one in the midst of a text is most often an example
+_LOGIN = re.compile(rb'(?<!\\)"(https?://[^\s"/?#@:]*):[^\s"/?#@]+(@[^\s"/?#@]+)', re.IGNORECASE)
 
 
 def document_secrets(
@@ -27,7 +31,7 @@ def document_secrets(
         texts.append((f"plugins/{plugin.id}/status.json", encode_json(plugin.status)))
     texts += ((plugin.files[v], encode_json(r)) for v, r in plugin.releases.items() if v not in there)
     for file, data in texts:
-        for secret in secrets_in(data):
+        for secret in (*secrets_in(data), *_passwords(data)):
             if is_allowed(allowed, file):
                 yield Problem(file, "", allowance(file, secret._replace(line=0)), "warning")
             else:
@@ -39,7 +43,14 @@ def _is_published(secret: Secret, document: IndexDocument | None) -> bool:
     """Return whether the published document contains the same; called only if a secret was found."""
     if document is None:
         return False
-    return secret.shown in {each.shown for each in secrets_in(encode_json(document), limit=1000)}
+    data = encode_json(document)
+    return secret.shown in {each.shown for each in (*secrets_in(data, limit=1000), *_passwords(data))}
+
+
+def _passwords(data: bytes) -> Iterator[Secret]:
+    for found in _LOGIN.finditer(data):
+        shown = b":...".join(found.groups()).decode("utf-8", "replace")
+        yield Secret("the password of an address", 0, shown)
 
 
 __all__ = ["document_secrets"]
