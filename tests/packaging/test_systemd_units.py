@@ -14,6 +14,8 @@ from support.components import program
 from support.places import REPOSITORY
 
 from sealdex.cli.command_table import cli
+from sealdex.cli.error_table import _TABLE, EXIT_INTERRUPTED, report
+from sealdex.errors import UnavailableError
 
 FOLDER = REPOSITORY / "packaging" / "systemd"
 SERVICES = sorted(FOLDER.glob("*.service"))
@@ -48,6 +50,14 @@ def test_their_commands_are_commands_of_ours(unit: Path) -> None:
     command = cli.get_command(click.Context(cli), words[0])
     assert command is not None
     command.make_context(words[0], words[1:])
+
+
+def test_a_host_that_has_no_network_yet_tries_again_and_after_no_other_failure() -> None:
+    service = read(FOLDER / "sealdex-ensure.service")["Service"]
+    codes = {advice.exit_code for advice in _TABLE.values()} - {EXIT_INTERRUPTED}
+    assert service["Restart"] == "on-failure"
+    unreached = report(UnavailableError("")).exit_code
+    assert {int(code) for code in service["RestartPreventExitStatus"].split()} == codes - {unreached}
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
