@@ -10,6 +10,7 @@ from support.s3_proxy import S3Proxy
 from support.s3_registry import S3Registry
 from support.source_trees import Tree
 
+from registry_builder.signing import metadata
 from registry_builder.storage import open_storage
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in ("SEALDEX_KEY_PASSPHRASE", "SEALDEX_KEY_PASSPHRASE_FILE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def few_bins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 bins in place of 64, which take a quarter of these tests' time; a test marked ``every_bin`` has all."""
+    if request.node.get_closest_marker("every_bin") is None:
+        (limit, _), *more = metadata._BITS
+        monkeypatch.setattr(metadata, "_BITS", ((limit, 4), *more))
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ ANYWHERE = [
 """How a file's key starts and ends, and whether only reading the artifacts shows that it has changed."""
 
 
+@pytest.mark.every_bin
 @on_a_folder
 def test_one_changed_byte_anywhere_is_found(live: Tree, opened: Opened) -> None:
     """Attack: whoever can write to the store changes a byte of one file, and leaves its size as it is."""

@@ -26,6 +26,8 @@ from sealdex import Client
 from sealdex.config.config import Config, ConfigDocument, RegistrySection
 from sealdex.errors import ConfigError, SealdexError
 
+pytestmark = pytest.mark.every_bin
+
 ONLINE = ("packages", "catalog", "snapshot", "timestamp")
 
 

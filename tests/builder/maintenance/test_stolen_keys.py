@@ -16,6 +16,8 @@ from registry_builder.ceremony.steps import Wanted
 from registry_builder.publication.claim_signing import sign_claim
 from sealdex.errors import VerificationError
 
+pytestmark = pytest.mark.every_bin
+
 
 @pytest.fixture
 def live(tree: Tree) -> Drill:

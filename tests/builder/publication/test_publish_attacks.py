@@ -152,6 +152,7 @@ def endless_timestamp(tree: Tree) -> None:
     (published(tree) / "metadata/timestamp.json").write_bytes(b"{" * 100_000)
 
 
+@pytest.mark.every_bin
 @pytest.mark.parametrize(
     ("attack", "named"),
     [

@@ -33,6 +33,8 @@ from registry_builder.storage import ObjectMissingError, Storage, open_storage, 
 from registry_builder.storage.folder import FolderStorage
 from sealdex.trust.metadata_bundle import Bundle
 
+pytestmark = pytest.mark.every_bin
+
 OLD = {"acme/slack": ["1.0.0"], "acme/mail": ["0.1.0"]}
 NEW = {"acme/slack": ["1.1.0", "1.0.0"], "acme/mail": ["0.1.0"], "acme/news": ["2.0.0"]}
 KILLS = 7

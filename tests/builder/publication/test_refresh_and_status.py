@@ -84,6 +84,7 @@ def test_bins_and_their_like_are_refreshed_together_and_clients_follow(live: Tre
     assert client.catalog() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
 
 
+@pytest.mark.every_bin
 def test_a_publish_also_signs_what_is_due_among_what_it_reads(live: Tree) -> None:
     for days in range(4, 60, 4):
         refresh_at(live, days)
@@ -160,6 +161,7 @@ def test_an_online_key_that_is_missing_stops_the_refresh_before_anything_is_writ
     assert versions(live) == before
 
 
+@pytest.mark.every_bin
 def test_status_tells_versions_expiries_keys_and_fingerprints(live: Tree) -> None:
     status = status_at(live, 0)
     assert not status.needs_signing
@@ -208,6 +210,7 @@ def test_root_1_is_not_the_newest_for_ever(live: Tree) -> None:
     assert (status.first_root[0], status.newest_root[0], status.published_root) == (1, 2, 2)
 
 
+@pytest.mark.every_bin
 @pytest.mark.parametrize("names", [["spare"], ["packages", "spare"]])
 def test_a_new_key_of_bins_signs_every_bin_anew(live: Tree, names: list[str]) -> None:
     # bins are delegated to by packages, which is signed online: this needs no ceremony

@@ -118,6 +118,7 @@ def test_a_changed_summary_in_the_catalogue_is_shown(live: Tree) -> None:
     assert any("plugins[slack].summary: expected" in line for line in lines(refused(live, "acme/slack")))
 
 
+@pytest.mark.every_bin
 def test_a_forged_bin_is_compared_with_the_last_one_that_verifies_and_its_signatures_are_judged(live: Tree) -> None:
     role = bin_of(index_target(parse_plugin_id("acme/slack")), 6)
 

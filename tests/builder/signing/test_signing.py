@@ -193,6 +193,7 @@ def test_offline_metadata_with_one_signature_where_two_are_needed_is_refused(tre
         load_trust(tree.root, "public", realm_marker(config, "public"))
 
 
+@pytest.mark.every_bin
 @pytest.mark.parametrize(
     ("plugins", "bits"), [(0, 6), (1_000, 6), (1_001, 8), (16_000, 8), (16_001, 10), (250_000, 10), (250_001, 11)]
 )

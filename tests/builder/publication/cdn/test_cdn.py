@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
 from support.source_trees import Tree
 
 from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
@@ -37,6 +38,7 @@ def ask(url: str) -> tuple[int, str, str]:
         return error.code, error.headers["X-Cache"], error.headers.get("Cache-Control", "")
 
 
+@pytest.mark.every_bin
 def test_each_file_is_cached_as_its_header_says(tree: Tree, s3_uri: str, cdn: str) -> None:
     run(tree, s3_uri)
     kept = 0
