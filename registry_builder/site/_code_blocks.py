@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-_MAX_BLOCK = 20_000  # characters: some lexers take time that grows with the square
-_MAX_BLOCKS = 60
+# A block of C of 20,000 characters, nearly all line breaks, takes 50 seconds. So much is coloured of a block and
+# of a text, in characters: what these bounds let through takes seconds, whatever it is. Pages are the same on every
+# machine, so a clock can't be the bound.
+_MAX_BLOCK = 8_000
+_MAX_SLOW_BLOCK = 2_000
+_MAX_TEXT = 60_000
+_SLOW_FACTOR = 4
 _PREFIX = "h-"
 # what READMEs are written in; the lexers of hundreds of others are never run on foreign text
 _LANGUAGES = frozenset({
@@ -22,6 +27,11 @@ _LANGUAGES = frozenset({
     "ini", "java", "javascript", "js", "json", "kotlin", "lua", "make", "makefile", "nginx", "php", "powershell",
     "proto", "protobuf", "ps1", "py", "pycon", "python", "rb", "ruby", "rs", "rust", "sh", "shell", "shell-session",
     "sql", "swift", "toml", "ts", "typescript", "xml", "yaml", "yml", "zsh",
+})  # fmt: skip
+# whose lexers were seen to take time that grows with the square
+_SLOW = frozenset({
+    "bash", "c", "c++", "console", "cpp", "cs", "csharp", "docker", "dockerfile", "java", "make", "makefile", "sh",
+    "shell", "shell-session", "zsh",
 })  # fmt: skip
 
 
@@ -35,12 +45,17 @@ class CodeBlocks:
     def __init__(self, source: bytes) -> None:
         self._mark = hashlib.sha256(b"code blocks\n" + source).hexdigest()
         self._blocks: list[str] = []
+        self._left = _MAX_TEXT
 
     def take(self, token: Token) -> None:
         """Take the code out of a fence, if it is in a language that is coloured."""
         language = token.info.strip().partition(" ")[0].lower()
-        if language not in _LANGUAGES or len(token.content) > _MAX_BLOCK or len(self._blocks) >= _MAX_BLOCKS:
+        is_slow = language in _SLOW
+        size = len(token.content)
+        cost = max(size, 100) * (_SLOW_FACTOR if is_slow else 1)
+        if language not in _LANGUAGES or size > (_MAX_SLOW_BLOCK if is_slow else _MAX_BLOCK) or cost > self._left:
             return
+        self._left -= cost
         self._blocks.append(coloured(token.content, language))
         token.content = self._placeholder(len(self._blocks) - 1)
 

@@ -52,6 +52,38 @@ def test_attack_no_text_of_a_stranger_takes_years() -> None:
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
+_PAGE = """
+import sys
+from registry_builder.site._readme_html import render_readme
+html = render_readme(sys.stdin.buffer.read(), "x")
+print(html.count("<pre"))
+"""
+_WORST = {
+    "c": "a" + "\n" * 60_000,
+    "csharp": "_\n" * 30_000,
+    "java": "\n" * 60_000,
+    "make": "_" * 60_000,
+    "sh": "<<" + "_" * 60_000,
+}
+"""What lexers of Pygments take time over that grows with the square of its length: 50 seconds for 20,000 characters."""
+
+
+def test_attack_no_code_in_a_readme_takes_hours_to_colour() -> None:
+    """Writes sixty blocks of code into a README, each as long as is coloured and one much longer."""
+    sizes = [60_000, 20_000, 8_000, *[2_000] * 9]
+    blocks = [(language, code[: size - 10]) for language, code in _WORST.items() for size in sizes]
+    text = "".join(f"```{language}\n{code}{number}\n```\n\n" for number, (language, code) in enumerate(blocks))
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{_PAGE}"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (_MAX_CPU_S, _MAX_CPU_S)),
+    )
+    assert (done.returncode, done.stdout) == (0, f"{len(blocks)}\n"), done.stderr
+
+
 def test_the_pattern_of_images_matches_what_it_did() -> None:
     before = re.compile(r"oci:[a-z0-9]+([._:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
     digest = "0" * 64

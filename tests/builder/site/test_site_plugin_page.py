@@ -139,6 +139,21 @@ def test_attack_coloured_code_is_text(language: str, code: str) -> None:
     assert set(re.findall(r"<(\w+)", html)) <= {"div", "pre", "code", "span"}
 
 
+@pytest.mark.parametrize(("language", "most"), [("python", 8_000), ("bash", 2_000)])
+def test_code_is_coloured_up_to_a_length_and_shown_beyond_it(language: str, most: int) -> None:
+    code = "if true\n" * (most // 8)
+    for text, is_coloured in ((code, True), (f"{code}#", False)):
+        html = render_readme(f"```{language}\n{text}".encode(), "x")
+        assert ('class="h-' in html) == is_coloured
+        assert re.sub(r"<[^>]+>", "", html).strip() == text.strip()
+
+
+def test_many_blocks_are_coloured_as_far_as_a_text_may_take() -> None:
+    block = "```sh\necho one\n```\n\n"
+    assert render_readme((block * 160).encode(), "x").count('"h-nb"') == 150
+    assert render_readme((block * 160).encode(), "x").count("echo") == 160
+
+
 def test_attack_a_placeholder_of_code_can_not_be_written() -> None:
     # Attack: the author writes the placeholder of a block, to have spans put into an attribute or elsewhere.
     source = "```python\nx = 1\n```\n"
