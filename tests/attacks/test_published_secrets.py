@@ -349,8 +349,10 @@ def test_attack_an_address_with_a_password(tree: Tree, name: str) -> None:
         event = {"action": "attest", "version": "1.0.0", "at": "2026-11-21T12:00:00Z", "by": "a", "kind": "in-toto"}
         file = {"name": "build.json", "sha256": "0" * 64, "size": 1, "url": f"{address}/build.json"}
         tree.status("acme/slack", event | file)
+    elif name == "homepage":
+        tree.plugin("acme/slack", homepage=address)
     else:
-        tree.plugin("acme/slack", **{name: address if name == "homepage" else {"Mirror": address}})
+        tree.plugin("acme/slack", links={"Mirror": address})
     (found,) = errors_of(lint_tree(tree.load()))
     assert "the password of an address (https://robot:...@git.example)" in found
     assert password not in found
