@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-# A block of C of 20,000 characters, nearly all line breaks, takes 50 seconds. So much is coloured of a block and
+# A block of C of 20,000 characters, nearly all line breaks, takes 47 seconds. So much is coloured of a block and
 # of a text, in characters: what these bounds let through takes seconds, whatever it is. Pages are the same on every
 # machine, so a clock can't be the bound.
 _MAX_BLOCK = 8_000

@@ -37,16 +37,25 @@ def replace_file(path: Path, data: bytes) -> None:
         OSError: it can't be written, or it is a device, pipe or socket.
     """
     disk.refuse_device(path)  # before anything is written beside it
-    disk.replace(_written(path, data), path)
+    part = _written(path, data)
+    try:
+        disk.replace(part, path)
+    except OSError:
+        part.unlink()
+        raise
 
 
 def _written(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
     part = Path(name)
-    part.chmod(_FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        part.chmod(_FILE_MODE)
+    except OSError:  # a full disk
+        part.unlink()
+        raise
     return part
 
 

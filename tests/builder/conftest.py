@@ -33,7 +33,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def few_bins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """16 bins in place of 64, which take a quarter of these tests' time; a test marked ``every_bin`` has all."""
+    """16 bins in place of 64, which takes a tenth off these tests' time; a test marked ``every_bin`` has all."""
     if request.node.get_closest_marker("every_bin") is None:
         (limit, _), *more = metadata._BITS
         monkeypatch.setattr(metadata, "_BITS", ((limit, 4), *more))

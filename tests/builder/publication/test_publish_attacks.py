@@ -287,3 +287,4 @@ def test_a_memory_that_cannot_be_read_is_told_too(live: Tree, tmp_path: Path) ->
     unread, unwritten = run(live).warnings
     assert f"{memory}, couldn't be read (Is a directory)" in unread
     assert "can't be remembered" in unwritten
+    assert {path.suffix for path in memory.parent.iterdir()} <= {".json", ".lock"}
